@@ -1,0 +1,1 @@
+//! The language and the rules of the order store: pure deciders.

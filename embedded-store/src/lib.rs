@@ -1,0 +1,1 @@
+//! An EventStoreDB-protocol server in one process, durable on local disk.

@@ -1,0 +1,1 @@
+//! A payment gateway and a carrier, simulated as real HTTP services.

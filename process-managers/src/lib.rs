@@ -1,0 +1,1 @@
+//! Drives processes: every call to the outside world starts here.

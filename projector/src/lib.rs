@@ -1,0 +1,1 @@
+//! Read models in Postgres: the only SQL in the workspace.

@@ -1,0 +1,1 @@
+//! The stored contract: names, versions, codec, upcasters, samples.
