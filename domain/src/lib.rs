@@ -1,1 +1,28 @@
-//! The language and the rules of the order store: pure deciders.
+//! The language and the rules of the order store.
+//!
+//! Pure: nothing in this crate waits, reads a clock, draws a random number or knows where events
+//! are stored. Time and ids come in with the commands.
+//!
+//! In reading order: the shape of a [`decider`]; the words that all share ([`ids`], [`money`],
+//! [`quantity`]); the aggregates [`order`], [`stock`], [`payment`], [`shipment`] and
+//! [`credit_note`]; and [`fulfilment`], the process that takes an order through the other three.
+
+pub mod decider;
+pub mod ids;
+pub mod money;
+pub mod quantity;
+
+pub mod order;
+pub mod stock;
+
+pub mod payment;
+pub mod shipment;
+
+pub mod credit_note;
+
+pub mod fulfilment;
+
+#[cfg(test)]
+mod testing;
+
+pub use decider::{Decider, fold};

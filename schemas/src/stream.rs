@@ -1,0 +1,91 @@
+//! Names of streams: `category-id`, parsed and printed here and nowhere else.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Name of a stream: a category and the id of one aggregate or process in it.
+///
+/// The category ends at the first `-`, as EventStoreDB has it, so a category never contains one.
+/// (`credit_note`, not `credit-note`). The id may contain anything but is never empty.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName {
+    name: Box<str>,
+    category_len: usize,
+}
+
+impl StreamName {
+    /// The stream of `id` in `category`.
+    ///
+    /// # Panics
+    /// When `category` is empty or contains `-`: categories are constants of this crate.
+    pub fn new(category: &'static str, id: impl fmt::Display) -> Self {
+        assert!(!category.is_empty() && !category.contains('-'), "not a category: {category:?}");
+        Self { name: format!("{category}-{id}").into(), category_len: category.len() }
+    }
+
+    /// The part before the first `-`.
+    pub fn category(&self) -> &str {
+        &self.name[..self.category_len]
+    }
+
+    /// The part after the first `-`.
+    pub fn id(&self) -> &str {
+        &self.name[self.category_len + 1..]
+    }
+
+    /// The whole name, as the event store knows it.
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+}
+
+/// A stream whose name is not `category-id`.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not the name of one of our streams: it must read category-id")]
+pub struct NotAStreamName(pub String);
+
+impl FromStr for StreamName {
+    type Err = NotAStreamName;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name.find('-') {
+            Some(category_len) if category_len > 0 && category_len + 1 < name.len() => {
+                Ok(Self { name: name.into(), category_len })
+            }
+            _ => Err(NotAStreamName(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StreamName({})", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_category_ends_at_the_first_dash() {
+        let name: StreamName = "stock-WHITE-MUG".parse().unwrap();
+        assert_eq!((name.category(), name.id()), ("stock", "WHITE-MUG"));
+        assert_eq!(StreamName::new("stock", "WHITE-MUG"), name);
+    }
+
+    #[test]
+    fn a_name_without_category_or_id_is_refused() {
+        for name in ["order", "-1", "order-", ""] {
+            assert!(name.parse::<StreamName>().is_err(), "{name}");
+        }
+    }
+}
