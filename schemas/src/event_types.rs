@@ -1,0 +1,181 @@
+//! The table of stored events: which name, which version, which shape. Nothing else names them.
+//!
+//! To add an event: add its variant in `domain` and its row here; the tests then ask for a sample
+//! and a JSON Schema. To change a shape: raise the version, add the upcaster from the old one to
+//! [`upcast`](crate::upcast), and leave the old sample where it is. A name or a version that has
+//! been written is never reused and never removed.
+
+use std::str::FromStr;
+
+use domain::credit_note::{CreditNote, CreditNoteEvent};
+use domain::fulfilment::{Fulfilment, FulfilmentEvent};
+use domain::ids::{CreditNoteId, OrderId, PaymentId, ShipmentId, Sku};
+use domain::order::{Order, OrderEvent};
+use domain::payment::{Payment, PaymentEvent};
+use domain::shipment::{Shipment, ShipmentEvent};
+use domain::stock::{Stock, StockEvent};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{Aggregate, Encoded, StoredEvent, Undecodable};
+use crate::stream::StreamName;
+use crate::upcast;
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventType {
+    /// Category of the streams it stands in.
+    pub category: &'static str,
+    /// Stored name.
+    pub name: &'static str,
+    /// Version of the shape that this build writes.
+    pub version: u32,
+}
+
+macro_rules! stored_events {
+    ($($event:ident in $category:literal { $($variant:ident = $name:literal v $version:literal,)+ })+) => {
+        /// Every event type, in the order of the table.
+        pub const EVENT_TYPES: &[EventType] = &[
+            $($(EventType { category: $category, name: $name, version: $version },)+)+
+        ];
+
+        $(impl StoredEvent for $event {
+            fn encode(&self) -> Encoded {
+                match self {
+                    $(Self::$variant(data) => encode($name, $version, data),)+
+                }
+            }
+
+            fn decode(event_type: &str, version: u32, data: &[u8]) -> Result<Self, Undecodable> {
+                match event_type {
+                    $($name => decode($name, $version, version, data).map(Self::$variant),)+
+                    _ => Err(Undecodable::UnknownType { event_type: event_type.to_owned() }),
+                }
+            }
+        })+
+    };
+}
+
+stored_events! {
+    OrderEvent in "order" {
+        Placed = "order-placed" v 1,
+        Confirmed = "order-confirmed" v 1,
+        Shipped = "order-shipped" v 1,
+        Completed = "order-completed" v 1,
+        Cancelled = "order-cancelled" v 1,
+        Rejected = "order-rejected" v 1,
+    }
+    StockEvent in "stock" {
+        Received = "stock-received" v 1,
+        Reserved = "stock-reserved" v 1,
+        Released = "stock-released" v 1,
+        Shipped = "stock-shipped" v 1,
+    }
+    PaymentEvent in "payment" {
+        Authorised = "payment-authorised" v 1,
+        Declined = "payment-declined" v 1,
+        Captured = "payment-captured" v 1,
+        Voided = "payment-voided" v 1,
+        Refunded = "payment-refunded" v 1,
+        SettledElsewhere = "payment-settled-elsewhere" v 1,
+    }
+    ShipmentEvent in "shipment" {
+        Booked = "shipment-booked" v 1,
+        HandedOver = "shipment-handed-over" v 1,
+        Delivered = "shipment-delivered" v 1,
+        Cancelled = "shipment-cancelled" v 1,
+    }
+    CreditNoteEvent in "credit_note" {
+        Issued = "credit-note-issued" v 1,
+    }
+    FulfilmentEvent in "fulfilment" {
+        Started = "fulfilment-started" v 1,
+        CancellationRequested = "fulfilment-cancellation-requested" v 1,
+        StepCompleted = "fulfilment-step-completed" v 1,
+        StepRefused = "fulfilment-step-refused" v 1,
+        StepFailed = "fulfilment-step-failed" v 1,
+        StepParked = "fulfilment-step-parked" v 1,
+        StepResumed = "fulfilment-step-resumed" v 1,
+        Finished = "fulfilment-finished" v 1,
+    }
+}
+
+macro_rules! aggregates {
+    ($($decider:ident in $category:literal by $id:ident;)+) => {$(
+        impl Aggregate for $decider {
+            const CATEGORY: &'static str = $category;
+            type Id = $id;
+        }
+    )+};
+}
+
+aggregates! {
+    Order in "order" by OrderId;
+    Stock in "stock" by Sku;
+    Payment in "payment" by PaymentId;
+    Shipment in "shipment" by ShipmentId;
+    CreditNote in "credit_note" by CreditNoteId;
+    Fulfilment in "fulfilment" by OrderId;
+}
+
+/// The stream of aggregate `id`.
+pub fn stream_of<A: Aggregate>(id: &A::Id) -> StreamName {
+    StreamName::new(A::CATEGORY, id)
+}
+
+/// Which aggregate `stream` belongs to, if it is one of `A`'s.
+pub fn id_in<A: Aggregate>(stream: &StreamName) -> Option<A::Id>
+where
+    A::Id: ParseId,
+{
+    if stream.category() == A::CATEGORY { A::Id::parse_id(stream.id()) } else { None }
+}
+
+/// Ids that can be read back from the name of a stream.
+pub trait ParseId: Sized {
+    /// The id, or `None` when `text` is none.
+    fn parse_id(text: &str) -> Option<Self>;
+}
+
+macro_rules! uuid_ids_parse {
+    ($($id:ident)+) => {$(impl ParseId for $id {
+        fn parse_id(text: &str) -> Option<Self> {
+            Self::from_str(text).ok()
+        }
+    })+};
+}
+uuid_ids_parse!(OrderId PaymentId ShipmentId CreditNoteId);
+
+impl ParseId for Sku {
+    fn parse_id(text: &str) -> Option<Self> {
+        Self::new(text).ok()
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "our events are plain data with string keys: they serialise"
+)]
+fn encode<T: Serialize>(event_type: &'static str, version: u32, data: &T) -> Encoded {
+    let data = serde_json::to_vec(data).expect("events serialise").into();
+    Encoded { event_type, version, data }
+}
+
+fn decode<T: DeserializeOwned>(
+    event_type: &'static str,
+    newest: u32,
+    version: u32,
+    data: &[u8],
+) -> Result<T, Undecodable> {
+    let malformed = |error: serde_json::Error| Undecodable::Malformed {
+        event_type: event_type.to_owned(),
+        version,
+        reason: error.to_string(),
+    };
+    if version == newest {
+        return serde_json::from_slice(data).map_err(malformed);
+    }
+    let old = serde_json::from_slice(data).map_err(malformed)?;
+    let lifted = upcast::lift(upcast::UPCASTERS, event_type, version, newest, old)?;
+    serde_json::from_value(lifted).map_err(malformed)
+}
