@@ -34,6 +34,11 @@ impl Quantity {
         }
     }
 
+    /// The nearest quantity to `count`, for sums that were checked when their parts were accepted.
+    pub fn nearest(count: u64) -> Self {
+        Self(u32::try_from(count).unwrap_or(Self::MAX).clamp(1, Self::MAX))
+    }
+
     /// The count.
     pub const fn get(self) -> u32 {
         self.0

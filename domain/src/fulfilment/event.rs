@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::Step;
 use crate::ids::{CountryCode, Sku};
 use crate::money::Money;
-use crate::order::{CancelReason, Handling};
+use crate::order::{CancelReason, Handling, OrderDetails};
 use crate::quantity::Quantity;
 
 /// Everything that can have happened to a fulfilment process.
@@ -49,6 +49,23 @@ pub struct FulfilmentStarted {
 }
 
 impl FulfilmentStarted {
+    /// What has to be done for an order. The deadline counts only where our gateway is to be paid.
+    pub fn of(order: &OrderDetails, payment_deadline: DateTime<Utc>) -> Self {
+        let reservation = |(sku, units): (&Sku, u64)| Reservation {
+            sku: sku.clone(),
+            quantity: Quantity::nearest(units),
+        };
+        let mut started = Self {
+            reservations: order.goods().into_iter().map(reservation).collect(),
+            total: order.total,
+            country: order.country.clone(),
+            handling: order.handling.clone(),
+            payment_deadline: None,
+        };
+        started.payment_deadline = started.is_charged().then_some(payment_deadline);
+        started
+    }
+
     /// Whether our gateway charges the customer.
     pub fn is_charged(&self) -> bool {
         self.total.is_positive() && matches!(self.handling, Handling::Partners { .. })

@@ -3,11 +3,12 @@
 use super::command::OrderCommand;
 use super::error::OrderRejection;
 use super::event::{
-    Handling, OrderCancelled, OrderCompleted, OrderConfirmed, OrderDetails, OrderEvent,
-    OrderPlaced, OrderRejected, OrderShipped,
+    OrderCancelled, OrderCompleted, OrderConfirmed, OrderDetails, OrderEvent, OrderPlaced,
+    OrderRejected, OrderShipped,
 };
 use super::state::{OrderState, OrderStatus};
 use crate::money::Money;
+use crate::quantity::Quantity;
 
 /// Lines of one order. An order is one event, and an event is at most one MiB.
 pub(super) const MAX_LINES: usize = 2_000;
@@ -20,6 +21,7 @@ pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
     let (details, status) = match (state, command) {
         (OrderState::NotPlaced, OrderCommand::Place { details, placed_at }) => {
             check_lines(details)?;
+            check_units(details)?;
             check_total(details)?;
             let placed = OrderPlaced { details: details.clone(), placed_at: *placed_at };
             return Ok(vec![OrderEvent::Placed(placed)]);
@@ -105,6 +107,14 @@ fn check_lines(details: &OrderDetails) -> Result<(), OrderRejection> {
     Ok(())
 }
 
+fn check_units(details: &OrderDetails) -> Result<(), OrderRejection> {
+    let max = Quantity::MAX;
+    match details.goods().into_iter().find(|&(_, units)| units > u64::from(max)) {
+        Some((sku, units)) => Err(OrderRejection::TooManyUnits { sku: sku.clone(), units, max }),
+        None => Ok(()),
+    }
+}
+
 fn check_total(details: &OrderDetails) -> Result<(), OrderRejection> {
     let mut computed = Money::zero(details.currency);
     for (line, content) in details.lines.iter().enumerate() {
@@ -121,11 +131,4 @@ fn check_total(details: &OrderDetails) -> Result<(), OrderRejection> {
         return Err(OrderRejection::TotalMismatch { declared, computed });
     }
     Ok(())
-}
-
-impl OrderDetails {
-    /// Whether we move the money and the goods ourselves, with our partners.
-    pub const fn needs_partners(&self) -> bool {
-        matches!(self.handling, Handling::Partners { .. })
-    }
 }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::state::OrderStatus;
+use crate::ids::Sku;
 use crate::money::{Money, MoneyError};
 
 /// The rule that a command to an order would have broken.
@@ -49,6 +50,16 @@ pub enum OrderRejection {
         /// What is wrong.
         #[source]
         source: MoneyError,
+    },
+    /// Over all lines, not more of a SKU than one reservation can hold.
+    #[error("{units} units of {sku} are too many, one order has at most {max}")]
+    TooManyUnits {
+        /// Of which SKU.
+        sku: Sku,
+        /// Units over all lines.
+        units: u64,
+        /// Units allowed.
+        max: u32,
     },
     /// The total is in the order's currency.
     #[error("the total is not in the order's currency")]

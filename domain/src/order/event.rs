@@ -2,6 +2,8 @@
 //!
 //! These types are stored. A change of shape is a new version with an upcaster in `schemas`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +48,22 @@ pub struct OrderDetails {
     pub total: Money,
     /// Who moves money and goods.
     pub handling: Handling,
+}
+
+impl OrderDetails {
+    /// Whether we move the money and the goods ourselves, with our partners.
+    pub const fn needs_partners(&self) -> bool {
+        matches!(self.handling, Handling::Partners { .. })
+    }
+
+    /// The goods of the order, one entry per SKU over all its lines, in the order of SKUs.
+    pub fn goods(&self) -> BTreeMap<&Sku, u64> {
+        let mut goods = BTreeMap::new();
+        for line in self.lines.iter().filter(|line| line.kind == LineKind::Goods) {
+            *goods.entry(&line.sku).or_default() += u64::from(line.quantity.get());
+        }
+        goods
+    }
 }
 
 /// One line of an order.

@@ -110,6 +110,16 @@ fn an_order_has_one_currency() {
 }
 
 #[test]
+fn lines_of_the_same_sku_are_counted_together() {
+    let twice = details(vec![line("MUG", 10_000_000, 0), line("CUP", 1, 0), line("MUG", 1, 0)], 0);
+    given::<Order>([]).when(place(twice)).then_rejected(OrderRejection::TooManyUnits {
+        sku: Sku::new("MUG").unwrap(),
+        units: 10_000_001,
+        max: 10_000_000,
+    });
+}
+
+#[test]
 fn a_price_is_not_negative() {
     given::<Order>([])
         .when(place(details(vec![line("MUG", 1, -1)], -1)))

@@ -1,0 +1,221 @@
+//! From where a restart continues: a position in the log, and the processes still open before it.
+//!
+//! Kept in a stream of the event store, so that fulfilment needs nothing else. Processes that have
+//! been open for a while are listed by name; those that are young hold the position back instead,
+//! which costs reading their events again. Either way no open process is forgotten.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use domain::ids::{OrderId, derive_uuid};
+use journal::{Error, ExpectedRevision, Journal, Position, Proposed, ids};
+use schemas::{Encoded, Metadata, StreamName};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+const EVENT_TYPE: &str = "process-manager-checkpointed";
+/// A process that has been open for so long is listed by name.
+const YOUNG: Duration = Duration::from_secs(30);
+/// Names in one checkpoint, so that it stays below an event's limit of one MiB; more hold the
+/// position back.
+const MOST_NAMES: usize = 20_000;
+
+/// What a checkpoint says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// Everything up to here is routed.
+    #[serde(with = "as_text")]
+    pub(crate) position: Position,
+    /// Processes that were started before and are still open.
+    pub(crate) open: Vec<OrderId>,
+}
+
+mod as_text {
+    use journal::Position;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(position: &Position, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(position)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Position, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The open processes, and how far the log is routed.
+#[derive(Debug)]
+pub(crate) struct Register(Mutex<Entries>);
+
+#[derive(Debug)]
+struct Entries {
+    routed: Position,
+    open: HashMap<OrderId, Entry>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Routing again from here meets the process again.
+    before: Position,
+    since: Instant,
+}
+
+impl Register {
+    pub(crate) fn new(routed: Position) -> Self {
+        Self(Mutex::new(Entries { routed, open: HashMap::new() }))
+    }
+
+    /// Notes an open process; false when it was noted before.
+    pub(crate) fn open(&self, order: OrderId, before: Position) -> bool {
+        let entry = Entry { before, since: Instant::now() };
+        self.entries().open.insert(order, entry).is_none()
+    }
+
+    pub(crate) fn close(&self, order: OrderId) {
+        self.entries().open.remove(&order);
+    }
+
+    pub(crate) fn route_to(&self, position: Position) {
+        self.entries().routed = position;
+    }
+
+    pub(crate) fn routed(&self) -> Position {
+        self.entries().routed
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries().open.len()
+    }
+
+    /// What a restart needs, as of now.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        let entries = self.entries();
+        let mut open: Vec<_> = entries.open.iter().collect();
+        open.sort_by_key(|(_, entry)| entry.before);
+        let old = open.iter().take_while(|(_, entry)| entry.since.elapsed() >= YOUNG);
+        let named = old.count().min(MOST_NAMES);
+        let position = open.get(named).map_or(entries.routed, |(_, entry)| entry.before);
+        let mut open: Vec<_> = open[..named].iter().map(|(order, _)| **order).collect();
+        open.sort_unstable();
+        Checkpoint { position, open }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The stream that checkpoints are kept in.
+#[derive(Debug)]
+pub(crate) struct CheckpointStream {
+    journal: Journal,
+    stream: StreamName,
+    revision: Option<u64>,
+    last: Option<Checkpoint>,
+}
+
+impl CheckpointStream {
+    /// Opens the stream of `process` and reads the last checkpoint in it.
+    pub(crate) async fn open(journal: Journal, process: &str) -> Result<Self, Error> {
+        let stream = StreamName::new("process_manager", process);
+        let mut checkpoints = Self { journal, stream, revision: None, last: None };
+        checkpoints.read().await?;
+        Ok(checkpoints)
+    }
+
+    /// The last checkpoint.
+    pub(crate) fn last(&self) -> Option<&Checkpoint> {
+        self.last.as_ref()
+    }
+
+    async fn read(&mut self) -> Result<(), Error> {
+        let Some(recorded) = self.journal.read_last(&self.stream, 1).await?.pop() else {
+            return Ok(());
+        };
+        self.revision = Some(recorded.revision);
+        // One that cannot be read counts as none: everything is routed again, which is harmless.
+        self.last = serde_json::from_slice(&recorded.data).ok();
+        Ok(())
+    }
+
+    /// Appends `checkpoint` unless it says what the last one said.
+    pub(crate) async fn save(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        if self.last.as_ref() == Some(&checkpoint) {
+            return Ok(());
+        }
+        let expected = self.revision.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
+        let proposed = self.propose(&checkpoint);
+        match self.journal.append(&self.stream, expected, vec![proposed]).await {
+            Ok(appended) => {
+                self.revision = Some(appended.revision);
+                self.last = Some(checkpoint);
+                Ok(())
+            }
+            // Another instance keeps checkpoints as well. Each is true for both; go on after it.
+            Err(Error::Conflict { .. }) => self.read().await,
+            Err(error) => Err(error),
+        }
+    }
+
+    fn propose(&self, checkpoint: &Checkpoint) -> Proposed {
+        let event_id = ids::new_id();
+        let correlation_id: Uuid = derive_uuid(&["process-manager", self.stream.as_str()]);
+        let data = serde_json::to_vec(checkpoint).unwrap_or_default().into();
+        Proposed {
+            event_id,
+            encoded: Encoded { event_type: EVENT_TYPE, version: 1, data },
+            metadata: Metadata {
+                command_id: event_id,
+                correlation_id,
+                causation_id: event_id,
+                actor: "process:fulfilment".to_owned(),
+                schema_version: 1,
+                recorded_at: self.journal.clock().now(),
+                traceparent: None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(number: u128) -> OrderId {
+        OrderId(Uuid::from_u128(number))
+    }
+
+    fn at(commit: u64) -> Position {
+        Position { commit, prepare: commit }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn young_processes_hold_the_position_back_and_old_ones_are_named() {
+        let register = Register::new(Position::START);
+        register.open(order(1), at(10));
+        tokio::time::advance(YOUNG).await;
+        register.open(order(2), at(20));
+        register.route_to(at(30));
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(20), open: vec![order(1)] });
+
+        register.close(order(2));
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(30), open: vec![order(1)] });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_processes_than_can_be_named_hold_the_position_back() {
+        let register = Register::new(Position::START);
+        let count = u64::try_from(MOST_NAMES).unwrap() + 1;
+        for number in 0..count {
+            register.open(order(number.into()), at(number));
+        }
+        tokio::time::advance(YOUNG).await;
+        register.route_to(at(count));
+        let checkpoint = register.checkpoint();
+        assert_eq!(checkpoint.open.len(), MOST_NAMES);
+        assert_eq!(checkpoint.position, at(count - 1));
+    }
+}

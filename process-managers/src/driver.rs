@@ -1,0 +1,301 @@
+//! Drives one process: does what is due, records what came of it, waits where it has to.
+//!
+//! Nothing here is remembered but in the process's stream. A driver that dies is replaced by one
+//! that folds the stream and goes on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::fulfilment::{
+    FulfilmentCommand, FulfilmentStarted, FulfilmentState, Phase, Progress, Step, phase,
+};
+use domain::ids::OrderId;
+use domain::order::{CancelReason, OrderState};
+use journal::Clock;
+use rand::Rng;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::fulfilment::{Because, Failure, Performed, Steps, running, step_id};
+
+/// First pause before a step is tried again; doubles with every try.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
+/// First pause before something that merely takes time is asked about again; grows with the time
+/// that has passed.
+const FIRST_ASK: Duration = Duration::from_millis(100);
+const LONGEST_ASK: Duration = Duration::from_mins(1);
+
+/// What all drivers share.
+#[derive(Debug)]
+pub(crate) struct Driving {
+    pub(crate) steps: Steps,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// One permit for every process that is not waiting.
+    pub(crate) active: Arc<Semaphore>,
+    pub(crate) step_attempts: u32,
+    pub(crate) payment_window: Duration,
+    /// Cancelled when no further step is to be begun.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// Drives the process of one order to its end.
+pub(crate) struct Driver {
+    shared: Arc<Driving>,
+    order: OrderId,
+    /// Tells that somebody else wrote to the process.
+    woken: Arc<Notify>,
+    permit: Option<OwnedSemaphorePermit>,
+    asked: u32,
+}
+
+impl Driver {
+    /// A driver that holds a `permit` until it first has to wait.
+    pub(crate) fn new(
+        shared: Arc<Driving>,
+        order: OrderId,
+        woken: Arc<Notify>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { shared, order, woken, permit, asked: 0 }
+    }
+
+    /// Returns true when nothing is left to do, false when it was told to stop before. `seed`
+    /// spares reading the order when it was just placed.
+    pub(crate) async fn drive(mut self, seed: Option<FulfilmentStarted>) -> bool {
+        let mut state = match seed {
+            Some(started) => self.insist_on_start(started).await,
+            None => self.insist_on_load().await,
+        };
+        while !self.shared.stopping.is_cancelled() {
+            state = match phase(&state) {
+                Phase::Finished(outcome) => {
+                    debug!(order.id = %self.order, process.outcome = ?outcome, "process finished");
+                    return true;
+                }
+                Phase::NotStarted => match self.start_from_order().await {
+                    Some(state) => state,
+                    None => return !self.shared.stopping.is_cancelled(),
+                },
+                Phase::Due(step) => self.take(&state, step).await,
+                Phase::Waiting { step, until } => self.wait(&state, step, Some(until)).await,
+                Phase::Parked(step) => self.wait(&state, step, None).await,
+            };
+        }
+        false
+    }
+
+    /// Waits for a time, the payment deadline or news, whichever comes first.
+    async fn wait(
+        &mut self,
+        state: &FulfilmentState,
+        step: Step,
+        until: Option<DateTime<Utc>>,
+    ) -> FulfilmentState {
+        let deadline = running(state).and_then(Progress::payment_deadline);
+        match self.wait_until(earlier(until, deadline)).await {
+            Woken::ByTime => self.take(state, step).await,
+            Woken::ByNews => self.insist_on_load().await,
+            Woken::ToStop => state.clone(),
+        }
+    }
+
+    /// Tries a step once and records what came of it.
+    async fn take(&mut self, state: &FulfilmentState, step: Step) -> FulfilmentState {
+        self.become_active().await;
+        let Some(process) = running(state) else { return state.clone() };
+        if process.payment_deadline().is_some_and(|deadline| deadline <= self.shared.clock.now()) {
+            let reason = CancelReason::PaymentTimedOut;
+            return self
+                .insist(FulfilmentCommand::RequestCancellation { reason }, "payment-deadline")
+                .await;
+        }
+        match self.shared.steps.perform(self.order, process, step).await {
+            Ok(Performed::Done) => {
+                self.asked = 0;
+                self.insist_for(step, FulfilmentCommand::Complete { step }, "done").await
+            }
+            Ok(Performed::Refused(refusal)) => {
+                self.insist_for(step, FulfilmentCommand::Refuse { step, refusal }, "refused").await
+            }
+            Ok(Performed::NotYet) => {
+                self.asked += 1;
+                self.try_again_after(next_ask(self.asked), state).await
+            }
+            Err(Failure::Shared { error, wait }) => {
+                debug!(order.id = %self.order, process.step = %step, %error, "step has to wait");
+                self.try_again_after(jittered(wait), state).await
+            }
+            Err(Failure::Transient(error)) => self.failed(process, step, error).await,
+            Err(Failure::Permanent(error)) => self.park(step, error).await,
+        }
+    }
+
+    async fn failed(&mut self, process: &Progress, step: Step, error: String) -> FulfilmentState {
+        let trouble = process.trouble.as_ref().filter(|trouble| trouble.step == step);
+        let attempts = trouble.map_or(0, |trouble| trouble.attempts) + 1;
+        if attempts >= self.shared.step_attempts {
+            return self.park(step, error).await;
+        }
+        warn!(order.id = %self.order, process.step = %step, attempts, %error, "step failed, will be tried again");
+        let pause = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_RETRY);
+        let retry_at = self.shared.clock.now() + jittered(pause);
+        let detail = format!("failed {attempts}");
+        self.insist_for(step, FulfilmentCommand::Fail { step, error, retry_at }, &detail).await
+    }
+
+    async fn park(&mut self, step: Step, error: String) -> FulfilmentState {
+        error!(order.id = %self.order, process.step = %step, %error, "step is parked until an operator resumes it");
+        // Parking again after a resume is another record.
+        let detail = format!("parked {}", self.shared.clock.now());
+        self.insist_for(step, FulfilmentCommand::Park { step, error }, &detail).await
+    }
+
+    /// The process of an order that nobody started: its event was missed or could not be read.
+    async fn start_from_order(&mut self) -> Option<FulfilmentState> {
+        let loaded = loop {
+            match self.shared.steps.orders.load(&self.order).await {
+                Ok(loaded) => break loaded?,
+                Err(error) => {
+                    error!(order.id = %self.order, %error, "an order cannot be read, so it is not fulfilled");
+                    if let Woken::ToStop = self.pause(LONGEST_RETRY).await {
+                        return None;
+                    }
+                }
+            }
+        };
+        match loaded.state.as_ref() {
+            OrderState::NotPlaced => None,
+            OrderState::Placed { details, .. } => {
+                let deadline = self.payment_deadline();
+                Some(self.insist_on_start(FulfilmentStarted::of(details, deadline)).await)
+            }
+        }
+    }
+
+    fn payment_deadline(&self) -> DateTime<Utc> {
+        self.shared.clock.now() + self.shared.payment_window
+    }
+
+    async fn insist_on_start(&mut self, started: FulfilmentStarted) -> FulfilmentState {
+        let because = Because {
+            command_id: step_id(self.order, "start", "done"),
+            causation_id: self.order.0,
+        };
+        self.insist_because(FulfilmentCommand::Start(started), because).await
+    }
+
+    async fn insist_for(
+        &mut self,
+        step: Step,
+        command: FulfilmentCommand,
+        detail: &str,
+    ) -> FulfilmentState {
+        let because = Because {
+            command_id: step_id(self.order, step.name(), detail),
+            causation_id: step_id(self.order, step.name(), ""),
+        };
+        self.insist_because(command, because).await
+    }
+
+    async fn insist(&mut self, command: FulfilmentCommand, detail: &str) -> FulfilmentState {
+        let command_id = step_id(self.order, "process", detail);
+        let because = Because { command_id, causation_id: command_id };
+        self.insist_because(command, because).await
+    }
+
+    /// Records, however long the event store is away.
+    async fn insist_because(
+        &mut self,
+        command: FulfilmentCommand,
+        because: Because,
+    ) -> FulfilmentState {
+        loop {
+            match self.shared.steps.record(self.order, command.clone(), &because).await {
+                Ok(executed) => return executed.state.as_ref().clone(),
+                Err(failure) => self.wait_for_store(&failure).await,
+            }
+        }
+    }
+
+    async fn insist_on_load(&mut self) -> FulfilmentState {
+        loop {
+            match self.shared.steps.processes.load(&self.order).await {
+                Ok(loaded) => {
+                    return loaded
+                        .map_or(FulfilmentState::NotStarted, |it| it.state.as_ref().clone());
+                }
+                Err(error) => {
+                    let failure = Failure::Transient(error.to_string());
+                    self.wait_for_store(&failure).await;
+                }
+            }
+        }
+    }
+
+    async fn wait_for_store(&mut self, failure: &Failure) {
+        warn!(order.id = %self.order, ?failure, "a process cannot be read or recorded, trying again");
+        self.permit = None;
+        tokio::time::sleep(jittered(Duration::from_millis(500))).await;
+    }
+
+    async fn become_active(&mut self) {
+        if self.permit.is_none() {
+            // The semaphore is never closed.
+            self.permit = self.shared.active.clone().acquire_owned().await.ok();
+        }
+    }
+
+    async fn try_again_after(
+        &mut self,
+        wait: Duration,
+        state: &FulfilmentState,
+    ) -> FulfilmentState {
+        match self.pause(wait).await {
+            Woken::ByTime | Woken::ToStop => state.clone(),
+            Woken::ByNews => self.insist_on_load().await,
+        }
+    }
+
+    async fn wait_until(&mut self, time: Option<DateTime<Utc>>) -> Woken {
+        let wait = match time {
+            Some(time) => (time - self.shared.clock.now()).to_std().unwrap_or(Duration::ZERO),
+            None => Duration::MAX,
+        };
+        self.pause(wait).await
+    }
+
+    /// Waits without keeping others from being active.
+    async fn pause(&mut self, wait: Duration) -> Woken {
+        self.permit = None;
+        tokio::select! {
+            () = self.shared.stopping.cancelled() => Woken::ToStop,
+            () = self.woken.notified() => Woken::ByNews,
+            () = tokio::time::sleep(wait) => Woken::ByTime,
+        }
+    }
+}
+
+/// What ended a wait.
+enum Woken {
+    ByTime,
+    /// Somebody else wrote to the process.
+    ByNews,
+    ToStop,
+}
+
+fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// Each pause is a quarter longer than the last: often at first, seldom later.
+fn next_ask(asked: u32) -> Duration {
+    FIRST_ASK.mul_f64(1.25_f64.powi(asked.saturating_sub(1).min(64).cast_signed())).min(LONGEST_ASK)
+}
+
+/// Up to a quarter more, so that those who failed together do not come back together.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(1.0..1.25))
+}
