@@ -359,6 +359,7 @@ fn unavailable<R: std::error::Error + 'static>(error: ExecuteError<R>) -> Failur
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err passes")]
 fn partner(error: PartnerError) -> Failure {
     let text = error.to_string();
     match error {

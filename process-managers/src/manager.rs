@@ -34,6 +34,12 @@ pub enum Error {
     /// The HTTP client cannot be set up.
     #[error("the HTTP client for partners cannot be set up")]
     HttpClient(#[from] reqwest::Error),
+    /// Nobody said where the payment gateway is.
+    #[error("say where the payment gateway is: --payment-gateway or ORDERSTORE_PAYMENT_GATEWAY")]
+    NoPaymentGateway,
+    /// Nobody said where the carrier is.
+    #[error("say where the carrier is: --carrier or ORDERSTORE_CARRIER")]
+    NoCarrier,
 }
 
 /// How far the process managers are.
@@ -59,10 +65,12 @@ impl ProcessManager {
     /// Starts driving processes. The event store and the partners need not be up.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
+    /// When a partner's address is missing, or the HTTP client cannot be set up.
     pub fn start(journal: Journal, options: &Options) -> Result<Self, Error> {
-        let gateway = PaymentGateway::new(&options.payment_gateway, options.partner_timeout)?;
-        let carrier = Carrier::new(&options.carrier, options.partner_timeout)?;
+        let gateway = options.payment_gateway.as_ref().ok_or(Error::NoPaymentGateway)?;
+        let gateway = PaymentGateway::new(gateway, options.partner_timeout)?;
+        let carrier = options.carrier.as_ref().ok_or(Error::NoCarrier)?;
+        let carrier = Carrier::new(carrier, options.partner_timeout)?;
         let stop = CancellationToken::new();
         let shared = Arc::new(Driving {
             steps: Steps::new(&journal, gateway, carrier),

@@ -5,23 +5,13 @@ use std::time::Duration;
 /// How processes are driven, and where the partners are.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Base address of the payment gateway (see docs/partners.md for what it must answer)
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ORDERSTORE_PAYMENT_GATEWAY",
-        default_value = "http://127.0.0.1:4010"
-    )]
-    pub payment_gateway: String,
+    /// Base address of the payment gateway (docs/partners.md says what it must answer)
+    #[arg(long, value_name = "URL", env = "ORDERSTORE_PAYMENT_GATEWAY")]
+    pub payment_gateway: Option<String>,
 
     /// Base address of the carrier
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "ORDERSTORE_CARRIER",
-        default_value = "http://127.0.0.1:4010"
-    )]
-    pub carrier: String,
+    #[arg(long, value_name = "URL", env = "ORDERSTORE_CARRIER")]
+    pub carrier: Option<String>,
 
     /// Seconds a partner may take to answer before the outcome counts as unknown
     #[arg(
@@ -68,8 +58,8 @@ impl Options {
     /// The defaults, with both partners at `base_url`.
     pub fn for_partners_at(base_url: &str) -> Self {
         Self {
-            payment_gateway: base_url.to_owned(),
-            carrier: base_url.to_owned(),
+            payment_gateway: Some(base_url.to_owned()),
+            carrier: Some(base_url.to_owned()),
             partner_timeout: Duration::from_secs(2),
             payment_deadline: Duration::from_mins(30),
             step_attempts: 12,

@@ -1,0 +1,6 @@
+//! The contract of the simulated partners, over real HTTP.
+
+mod partners;
+mod payments;
+mod shipments;
+mod support;

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Sees to it that what the build and the store need is there: a Rust toolchain, a C compiler and the
+# PostgreSQL server binaries. Installs what is missing through the system's package manager when it
+# may; otherwise says exactly what to do.
+set -eu
+
+say() { printf '%s\n' "$*" >&2; }
+
+has_postgres() {
+    [ -n "${DATABASE_URL:-}" ] && return 0
+    [ -n "${PG_BINDIR:-}" ] && [ -x "$PG_BINDIR/initdb" ] && return 0
+    command -v initdb >/dev/null 2>&1 && return 0
+    command -v pg_config >/dev/null 2>&1 && [ -x "$(pg_config --bindir)/initdb" ] && return 0
+    for initdb in /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
+        /opt/homebrew/opt/postgresql@*/bin/initdb /usr/local/opt/postgresql@*/bin/initdb; do
+        [ -x "$initdb" ] && return 0
+    done
+    return 1
+}
+
+missing=""
+command -v cargo >/dev/null 2>&1 || {
+    say "Rust is missing. Install it with rustup (see rust-lang.org/tools/install), then try again."
+    exit 1
+}
+command -v cc >/dev/null 2>&1 || missing="compiler"
+has_postgres || missing="$missing postgres"
+[ -z "$missing" ] && exit 0
+
+if command -v apt-get >/dev/null 2>&1; then
+    packages=$(echo "$missing" | sed 's/compiler/build-essential/; s/postgres/postgresql/')
+    install="apt-get install --yes --no-install-recommends $packages"
+    update="apt-get update"
+elif command -v dnf >/dev/null 2>&1; then
+    packages=$(echo "$missing" | sed 's/compiler/gcc gcc-c++ make/; s/postgres/postgresql-server/')
+    install="dnf install --assumeyes $packages"
+    update=true
+elif command -v pacman >/dev/null 2>&1; then
+    packages=$(echo "$missing" | sed 's/compiler/base-devel/; s/postgres/postgresql/')
+    install="pacman --sync --noconfirm --needed $packages"
+    update=true
+elif command -v brew >/dev/null 2>&1; then
+    packages=$(echo "$missing" | sed 's/compiler//; s/postgres/postgresql@17/')
+    install="brew install $packages"
+    update=true
+else
+    say "Missing:$missing. Install a C compiler and the PostgreSQL server (15 or newer), then try again."
+    exit 1
+fi
+
+case "$install" in
+brew*) as_root="" ;;
+*)
+    as_root=""
+    if [ "$(id -u)" -ne 0 ]; then
+        if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+            as_root="sudo"
+        else
+            say "Missing:$missing. Run this, then try again:"
+            say "    sudo $update && sudo $install"
+            exit 1
+        fi
+    fi
+    ;;
+esac
+
+# Debian starts a cluster of its own when PostgreSQL is installed. Only its binaries are needed here.
+cluster_conf=/etc/postgresql-common/createcluster.conf
+if [ "${update#apt-get}" != "$update" ] && [ ! -e "$cluster_conf" ]; then
+    $as_root mkdir -p /etc/postgresql-common
+    echo "create_main_cluster = false" | $as_root tee "$cluster_conf" >/dev/null
+fi
+
+say "Installing$(echo " $missing" | tr -s ' '): $install"
+export DEBIAN_FRONTEND=noninteractive
+$as_root $update >/dev/null
+$as_root $install >/dev/null
+
+has_postgres || { say "PostgreSQL was installed but initdb is not to be found; set PG_BINDIR to its folder."; exit 1; }
