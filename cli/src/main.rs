@@ -1,2 +1,4 @@
 //! The one binary: `orderstore`.
+mod client;
+mod import;
 fn main() {}

@@ -1,0 +1,8 @@
+//! The commands of the CLI, one file each.
+
+pub(crate) mod import;
+pub(crate) mod projections;
+pub(crate) mod roles;
+pub(crate) mod scenario;
+pub(crate) mod streams;
+pub(crate) mod up;

@@ -1,0 +1,35 @@
+//! `orderstore scenario`: tells a story through the public API and shows every event as it happens.
+
+use anyhow::Context as _;
+use futures::StreamExt;
+
+use crate::scenarios;
+use crate::stores::Api;
+
+/// Places an order and shows each of its events, live, until nothing is left to happen.
+///
+/// 1: from placed to delivered. 2: the payment is declined. 3: there is not enough stock.
+/// 4: the customer cancels while the payment is in flight. 5: the gateway times out, is asked, and
+/// turns out to have charged.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Scenario {
+    /// Which story
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=5))]
+    number: u32,
+    #[command(flatten)]
+    api: Api,
+}
+
+impl Scenario {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let scenario = scenarios::find(self.number).context("there are scenarios 1 to 5")?;
+        let mut lines = scenarios::tell(scenario, self.api.client()?);
+        let mut told_well = true;
+        while let Some(line) = lines.next().await {
+            told_well &= !line.starts_with(scenarios::FAILED);
+            println!("{line}");
+        }
+        anyhow::ensure!(told_well, "the scenario did not end as it should");
+        Ok(())
+    }
+}
