@@ -131,10 +131,9 @@ impl Shop {
     }
 
     pub(crate) async fn finished(&self, order: OrderId) -> Outcome {
-        match self.reaches(order, |phase| matches!(phase, Phase::Finished(_))).await {
-            Phase::Finished(outcome) => outcome,
-            other => unreachable!("{other:?}"),
-        }
+        let end = self.reaches(order, |phase| matches!(phase, Phase::Finished(_))).await;
+        let Phase::Finished(outcome) = end else { unreachable!("{end:?}") };
+        outcome
     }
 
     /// Waits until the process of `order` is where it is wanted.
@@ -150,7 +149,7 @@ impl Shop {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let reached = tokio::time::timeout(Duration::from_secs(60), watching).await;
+        let reached = tokio::time::timeout(Duration::from_mins(1), watching).await;
         assert!(reached.is_ok(), "order {order} got stuck: {last:?}");
         last
     }
