@@ -1,1 +1,43 @@
-//! An EventStoreDB-protocol server in one process, durable on local disk.
+//! A server that speaks the gRPC protocol of EventStoreDB, in one process and durable on the local
+//! disk, so that a program can be developed, tested and run small with the official clients and
+//! without a cluster.
+//!
+//! ```ignore
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let server = embedded_store::serve(listener, embedded_store::Options::at("data")).await?;
+//! let client = eventstore::Client::new(server.connection_string().parse()?)?;
+//! // …
+//! server.stop().await;
+//! ```
+//!
+//! What it promises:
+//!
+//! - An append that was answered is on the disk and survives the end of the process at any moment.
+//!   Readers and subscribers see an event only after that.
+//! - Appends to one stream have consecutive revisions; all appends have one order, the log's. An
+//!   append happens whole or not at all, and a repeated one is recognised by its event ids.
+//! - A subscription misses nothing and sees nothing twice, from catching up to following. A slow
+//!   one costs the server a page of memory and nobody else anything.
+//! - A stop answers what waits, ends what runs with UNAVAILABLE, and leaves a directory that the
+//!   next start opens at once.
+//!
+//! It is one node by design, for one machine: no cluster, no TLS, no users.
+//! `docs/embedded-store.md` says what is served and what is not.
+//!
+//! The modules, from the outside in: `options`, `server` and `error` are the public face;
+//! `connection` the sockets; `protocol` the messages and calls; `reading` reads and subscriptions;
+//! `semantics` the rules, pure; `storage` the disk; `event` what all of them pass around.
+
+mod connection;
+mod error;
+mod event;
+mod options;
+mod protocol;
+mod reading;
+mod semantics;
+mod server;
+mod storage;
+
+pub use error::{Error, Failure};
+pub use options::Options;
+pub use server::{Server, serve};

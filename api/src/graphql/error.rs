@@ -1,0 +1,131 @@
+//! Errors that are nobody's input: not allowed, not there, not available, our fault.
+//!
+//! They go to the top-level `errors`, each with a stable `extensions.code`. What is wrong with an
+//! input is a user error of the payload, see [`user_error`](super::user_error).
+
+use async_graphql::{Context, Error, ErrorExtensions, ServerError};
+use journal::ExecuteError;
+use projector::read_model;
+
+use super::request::Caller;
+
+/// What kind of error it is, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The request makes no sense.
+    BadRequest,
+    /// Nobody known is asking.
+    Unauthenticated,
+    /// The token does not allow this.
+    Forbidden,
+    /// There is no such thing.
+    NotFound,
+    /// The method is not meant for this address.
+    MethodNotAllowed,
+    /// The body is too large.
+    PayloadTooLarge,
+    /// The body is not JSON.
+    UnsupportedMediaType,
+    /// The query asks for too much.
+    QueryTooExpensive,
+    /// Too many subscriptions on one socket.
+    TooManySubscriptions,
+    /// The read model has not got far enough in time.
+    StaleRead,
+    /// Something that is needed cannot be reached.
+    Unavailable,
+    /// It took too long.
+    Timeout,
+    /// A defect.
+    Internal,
+}
+
+impl Code {
+    /// As it stands in `extensions.code`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::QueryTooExpensive => "QUERY_TOO_EXPENSIVE",
+            Self::TooManySubscriptions => "TOO_MANY_SUBSCRIPTIONS",
+            Self::StaleRead => "STALE_READ",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Timeout => "TIMEOUT",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// An error of this kind, for a resolver to return.
+pub(crate) fn error(code: Code, message: impl Into<String>) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code.name()))
+}
+
+/// The same for a whole request.
+pub(crate) fn server_error(code: Code, message: impl Into<String>) -> ServerError {
+    error(code, message).into_server_error(async_graphql::Pos::default())
+}
+
+/// Answers what the event store did wrong. Transient trouble is said so; everything else is logged
+/// under the id that the caller gets to see.
+pub(crate) fn store_error(ctx: &Context<'_>, cause: &journal::Error) -> Error {
+    match cause {
+        journal::Error::Unavailable { .. }
+        | journal::Error::Conflict { .. }
+        | journal::Error::GivenUp => {
+            tracing::warn!(error = cause as &dyn std::error::Error, "event store unavailable");
+            error(
+                Code::Unavailable,
+                "the event store cannot be reached; try again with the same idempotency key",
+            )
+        }
+        journal::Error::Undecodable { .. }
+        | journal::Error::Foreign { .. }
+        | journal::Error::TooLarge { .. }
+        | journal::Error::StreamDeleted { .. }
+        | journal::Error::AccessDenied { .. }
+        | journal::Error::BadAddress { .. }
+        | journal::Error::Tls
+        | journal::Error::Refused { .. } => internal(ctx, cause),
+    }
+}
+
+/// Answers why a read gave no answer.
+pub(crate) fn read_error(ctx: &Context<'_>, cause: &read_model::Error) -> Error {
+    match cause {
+        read_model::Error::Unavailable(_) | read_model::Error::NotReady(_) => {
+            tracing::warn!(error = cause as &dyn std::error::Error, "read models unavailable");
+            error(Code::Unavailable, cause.to_string())
+        }
+        read_model::Error::ForeignCursor => error(Code::BadRequest, cause.to_string()),
+        read_model::Error::BadAddress | read_model::Error::Failed(_) => internal(ctx, cause),
+    }
+}
+
+/// Splits what became of a command into the rule it broke, for the payload, and everything else.
+pub(crate) fn rejection<R: std::error::Error + 'static>(
+    ctx: &Context<'_>,
+    cause: ExecuteError<R>,
+) -> Result<R, Error> {
+    match cause {
+        ExecuteError::Rejected(rejection) => Ok(rejection),
+        ExecuteError::Store(cause) => Err(store_error(ctx, &cause)),
+        ExecuteError::Contended => Err(error(
+            Code::Unavailable,
+            "too many others change the same thing; try again with the same idempotency key",
+        )),
+    }
+}
+
+/// Answers a defect: the caller gets the id under which it was logged, and nothing else.
+pub(crate) fn internal(ctx: &Context<'_>, cause: &(dyn std::error::Error + 'static)) -> Error {
+    let request_id = Caller::of(ctx).request_id;
+    tracing::error!(%request_id, error = cause, "a request failed by our own fault");
+    error(Code::Internal, format!("something went wrong here; the log knows it as {request_id}"))
+        .extend_with(|_, extensions| extensions.set("requestId", request_id.to_string()))
+}

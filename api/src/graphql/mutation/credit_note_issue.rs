@@ -1,0 +1,140 @@
+//! `creditNoteIssue`.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use domain::credit_note::{CreditNoteCommand, CreditNoteDetails, CreditNoteRejection};
+use domain::ids::{Channel, CreditNoteId, CustomerRef, IdempotencyKey, PartnerReference};
+use domain::money::Currency;
+
+use crate::graphql::error::rejection;
+use crate::graphql::input::{LineInput, MoneyInput, read_key, read_lines};
+use crate::graphql::model::CreditNote;
+use crate::graphql::request::{Caller, Services};
+use crate::graphql::scalars::CurrencyCode;
+use crate::graphql::user_error::{Problems, UserError, at};
+
+#[derive(Default)]
+pub(crate) struct CreditNoteIssue;
+
+/// A credit note to be issued. It names no order: see `orderCancel` for one that is still here.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct CreditNoteIssueInput {
+    /// Chosen by the caller, one per credit note, repeated on a retry. The HTTP header
+    /// Idempotency-Key when left out.
+    idempotency_key: Option<String>,
+    /// Its number in the books.
+    number: String,
+    /// Where it comes from: a shop, a marketplace, a till.
+    #[graphql(default_with = "\"web\".to_owned()")]
+    channel: String,
+    /// Who is credited: the customer's id in the system that knows the person.
+    customer: Option<String>,
+    /// The one currency of the credit note.
+    currency_code: CurrencyCode,
+    /// What is credited; quantities are above zero, as on an order.
+    lines: Vec<LineInput>,
+    /// How much is credited: must be the sum over the lines.
+    total: MoneyInput,
+    /// When it was issued; now when left out.
+    issued_at: Option<DateTime<Utc>>,
+}
+
+/// What became of `creditNoteIssue`.
+#[derive(Default, SimpleObject)]
+pub(crate) struct CreditNoteIssuePayload {
+    /// The credit note; none when there are user errors.
+    credit_note: Option<CreditNote>,
+    /// Queries that take this as `atLeast` see it.
+    position: Option<String>,
+    /// Whether this very credit note was issued before, under the same key.
+    replayed: bool,
+    /// What is wrong with the input; nothing was issued.
+    user_errors: Vec<UserError>,
+}
+
+#[Object]
+impl CreditNoteIssue {
+    /// Issues a credit note. Needs the scope `credit-notes:write`.
+    async fn credit_note_issue(
+        &self,
+        ctx: &Context<'_>,
+        input: CreditNoteIssueInput,
+    ) -> Result<CreditNoteIssuePayload, Error> {
+        let (caller, services) = (Caller::of(ctx), Services::of(ctx));
+        let (key, details) = match read(&input, caller, services.now()) {
+            Ok(wanted) => wanted,
+            Err(errors) => return Ok(refused(errors)),
+        };
+        let id = CreditNoteId::derive(caller.actor(), &details.channel, &key);
+        let command_id = caller.command_id(&["creditNoteIssue", &id.to_string(), key.as_str()]);
+        let context = caller.context(command_id, id.0);
+        let command = CreditNoteCommand::Issue { details: Arc::new(details) };
+        match services.credit_notes.execute(&id, command, context).await {
+            Ok(executed) => Ok(CreditNoteIssuePayload {
+                credit_note: CreditNote::executed(id, &executed),
+                position: Some(executed.position.to_string()),
+                replayed: executed.replayed,
+                user_errors: vec![],
+            }),
+            Err(cause) => Ok(refused(vec![user_error(&rejection(ctx, cause)?)])),
+        }
+    }
+}
+
+fn refused(user_errors: Vec<UserError>) -> CreditNoteIssuePayload {
+    CreditNoteIssuePayload { user_errors, ..CreditNoteIssuePayload::default() }
+}
+
+fn read(
+    input: &CreditNoteIssueInput,
+    caller: &Caller,
+    now: DateTime<Utc>,
+) -> Result<(IdempotencyKey, CreditNoteDetails), Vec<UserError>> {
+    let mut problems = Problems::default();
+    let p = &mut problems;
+    let key = read_key(input.idempotency_key.as_deref(), caller, p);
+    let number = p.check(PartnerReference::new(&input.number), at!["number"]);
+    let channel = p.check(Channel::new(&input.channel), at!["channel"]);
+    let customer = input.customer.as_ref().map(|id| p.check(CustomerRef::new(id), at!["customer"]));
+    let issued_at = input.issued_at.unwrap_or(now).duration_trunc(TimeDelta::microseconds(1));
+    let issued_at = p.check(issued_at, at!["issuedAt"]);
+    let currency = p.check(input.currency_code.0.parse::<Currency>(), at!["currencyCode"]);
+    let money = currency.map(|currency| {
+        let lines = read_lines(&input.lines, currency, p);
+        (lines, input.total.read(currency, &at!["total"], p))
+    });
+    let read = || {
+        let (lines, total) = money?;
+        let details = CreditNoteDetails {
+            number: number?,
+            channel: channel?,
+            customer: customer.flatten(),
+            lines,
+            total: total?,
+            issued_at: issued_at?,
+        };
+        Some((key?, details))
+    };
+    match (read(), problems.into_errors()) {
+        (Some(wanted), errors) if errors.is_empty() => Ok(wanted),
+        (_, errors) => Err(errors),
+    }
+}
+
+/// The rule that was broken, in the words of the input.
+fn user_error(broken: &CreditNoteRejection) -> UserError {
+    match broken {
+        CreditNoteRejection::IdempotencyConflict => {
+            UserError::conflict(at!["idempotencyKey"], broken)
+        }
+        CreditNoteRejection::NoLines => UserError::invalid(at!["lines"], broken),
+        CreditNoteRejection::Arithmetic { line, source } => {
+            UserError::invalid(at!["lines", line, "unitPrice", "amount"], source)
+        }
+        CreditNoteRejection::TotalMismatch { declared, computed } => {
+            UserError::mismatch(at!["total", "amount"], broken, *declared, *computed)
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `fulfilmentResume`.
+
+use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
+use domain::fulfilment::{FulfilmentCommand, FulfilmentRejection};
+use domain::ids::OrderId;
+use uuid::Uuid;
+
+use crate::graphql::error::rejection;
+use crate::graphql::input::read_key;
+use crate::graphql::model::Process;
+use crate::graphql::request::{Caller, Services};
+use crate::graphql::user_error::{Problems, UserError, at};
+
+#[derive(Default)]
+pub(crate) struct FulfilmentResume;
+
+/// A parked process to be tried again.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct FulfilmentResumeInput {
+    /// The order whose process it is.
+    order_id: Uuid,
+    /// Chosen by the caller, one per intention, repeated on a retry. The HTTP header
+    /// Idempotency-Key when left out.
+    idempotency_key: Option<String>,
+}
+
+/// What became of `fulfilmentResume`.
+#[derive(Default, SimpleObject)]
+pub(crate) struct FulfilmentResumePayload {
+    /// The process as it is now; none when there are user errors.
+    process: Option<Process>,
+    /// Queries that take this as `atLeast` see it resumed.
+    position: Option<String>,
+    /// Whether nothing was parked: this very command came before, or there is no need for it.
+    replayed: bool,
+    /// What is wrong with the input; nothing was done.
+    user_errors: Vec<UserError>,
+}
+
+#[Object]
+impl FulfilmentResume {
+    /// Has the parked step of an order's process tried again, after its cause was dealt with.
+    /// Needs the scope `operate`.
+    async fn fulfilment_resume(
+        &self,
+        ctx: &Context<'_>,
+        input: FulfilmentResumeInput,
+    ) -> Result<FulfilmentResumePayload, Error> {
+        let (caller, services) = (Caller::of(ctx), Services::of(ctx));
+        let mut problems = Problems::default();
+        let Some(key) = read_key(input.idempotency_key.as_deref(), caller, &mut problems) else {
+            return Ok(refused(problems.into_errors()));
+        };
+        let id = OrderId(input.order_id);
+        let command_id = caller.command_id(&["fulfilmentResume", &id.to_string(), key.as_str()]);
+        let context = caller.context(command_id, id.0);
+        match services.fulfilments.execute(&id, FulfilmentCommand::Resume, context).await {
+            Ok(executed) => Ok(FulfilmentResumePayload {
+                process: Process::executed(id, &executed),
+                position: Some(executed.position.to_string()),
+                replayed: executed.replayed,
+                user_errors: vec![],
+            }),
+            Err(cause) => match rejection(ctx, cause)? {
+                broken @ FulfilmentRejection::NotStarted => {
+                    Ok(refused(vec![UserError::not_found(at!["orderId"], broken)]))
+                }
+            },
+        }
+    }
+}
+
+fn refused(user_errors: Vec<UserError>) -> FulfilmentResumePayload {
+    FulfilmentResumePayload { user_errors, ..FulfilmentResumePayload::default() }
+}

@@ -1,0 +1,32 @@
+//! Queries: what can be read, each from the read model it names.
+
+mod credit_notes;
+mod orders;
+mod processes;
+mod projections;
+mod sales;
+mod stock;
+
+use async_graphql::{Error, MergedObject};
+
+use super::error::{Code, error};
+
+/// Reading. Lists are Relay connections; `atLeast` takes the `position` that a mutation returned.
+#[derive(MergedObject, Default)]
+pub(crate) struct Query(
+    orders::Orders,
+    processes::Processes,
+    credit_notes::CreditNotes,
+    sales::Sales,
+    stock::Stocks,
+    projections::Projections,
+);
+
+/// The text of `argument`, unless it contains what Postgres cannot keep and so cannot find.
+fn searchable(argument: &str, text: Option<String>) -> Result<Option<String>, Error> {
+    if text.as_deref().is_some_and(|text| text.contains('\0')) {
+        let message = format!("`{argument}` contains a zero character");
+        return Err(error(Code::BadRequest, message));
+    }
+    Ok(text)
+}

@@ -1,0 +1,34 @@
+//! `projections`.
+
+use async_graphql::{Context, Error, Object};
+use projector::read_model::{self, ProjectionName};
+
+use crate::graphql::error::read_error;
+use crate::graphql::model::Projection;
+use crate::graphql::request::Services;
+
+#[derive(Default)]
+pub(crate) struct Projections;
+
+#[Object]
+impl Projections {
+    /// How far the read models are. Needs the scope `operate`.
+    async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<Projection>, Error> {
+        let reader = &Services::of(ctx).reader;
+        let mut projections = Vec::new();
+        for name in ProjectionName::ALL {
+            let freshness = match reader.freshness(name).await {
+                Ok(freshness) => Some(freshness),
+                Err(read_model::Error::NotReady(_)) => None,
+                Err(
+                    cause @ (read_model::Error::Unavailable(_)
+                    | read_model::Error::BadAddress
+                    | read_model::Error::ForeignCursor
+                    | read_model::Error::Failed(_)),
+                ) => return Err(read_error(ctx, &cause)),
+            };
+            projections.push(Projection::new(name, freshness));
+        }
+        Ok(projections)
+    }
+}

@@ -1,0 +1,73 @@
+//! `Append`: one stream of messages in, first the target, then the events; one answer out.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, Streaming};
+
+use super::messages::write::{
+    AppendContent, AppendReq, AppendResp, AppendResult, Current, Expected as WireExpected, Target,
+    WrongExpectedVersion,
+};
+use super::{Context, convert, status};
+use crate::event::Proposed;
+use crate::semantics::append::Expected;
+use crate::storage::{Change, Write, Written};
+
+pub(super) async fn append(
+    context: Arc<Context>,
+    request: Request<Streaming<AppendReq>>,
+) -> Result<Response<AppendResp>, Status> {
+    let mut messages = request.into_inner();
+    let receive = receive(&mut messages, context.max_append_size);
+    let (target, events) = context.until_stopped(receive).await?;
+    let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
+    let expected = convert::expected(target.expected)?;
+    let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
+    let written =
+        context.storage.write(write).await.map_err(|error| status::not_written(&error))?;
+    let result = match written {
+        Written::Done { revision, position } => {
+            AppendResult::Success(convert::success(revision, position))
+        }
+        Written::WrongExpected { current } => {
+            AppendResult::WrongExpectedVersion(wrong_expected_version(expected, current))
+        }
+        Written::Deleted => return Err(status::stream_deleted(&stream)),
+    };
+    Ok(Response::new(AppendResp { result: Some(result) }))
+}
+
+async fn receive(
+    messages: &mut Streaming<AppendReq>,
+    limit: usize,
+) -> Result<(Target, Vec<Proposed>), Status> {
+    let Some(AppendReq { content: Some(AppendContent::Options(target)) }) =
+        messages.message().await?
+    else {
+        return Err(status::invalid("an append begins with its options"));
+    };
+    let (mut events, mut size) = (Vec::new(), 0);
+    while let Some(message) = messages.message().await? {
+        let Some(AppendContent::ProposedMessage(message)) = message.content else {
+            return Err(status::invalid("after its options, an append holds only events"));
+        };
+        let event = convert::proposed(message)?;
+        size += event.size();
+        if size > limit {
+            return Err(status::append_too_large(limit));
+        }
+        events.push(event);
+    }
+    Ok((target, events))
+}
+
+fn wrong_expected_version(expected: Expected, current: Option<u64>) -> WrongExpectedVersion {
+    let expected = match expected {
+        Expected::Any => WireExpected::Any(()),
+        Expected::NoStream => WireExpected::NoStream(()),
+        Expected::StreamExists => WireExpected::StreamExists(()),
+        Expected::Revision(revision) => WireExpected::Revision(revision),
+    };
+    let current = current.map_or(Current::NoStream(()), Current::Revision);
+    WrongExpectedVersion { current: Some(current), expected: Some(expected) }
+}

@@ -1,0 +1,236 @@
+//! `event_store.client.streams`: the messages of `Read`.
+
+use bytes::Bytes;
+
+use super::shared::{AllStreamPosition, MetadataEntry, StreamIdentifier, Uuid};
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ReadReq {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) options: Option<Options>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Options {
+    #[prost(oneof = "Source", tags = "1, 2")]
+    pub(crate) source: Option<Source>,
+    #[prost(enumeration = "Direction", tag = "3")]
+    pub(crate) read_direction: i32,
+    #[prost(bool, tag = "4")]
+    pub(crate) resolve_links: bool,
+    #[prost(oneof = "Amount", tags = "5, 6")]
+    pub(crate) amount: Option<Amount>,
+    #[prost(oneof = "Filtering", tags = "7, 8")]
+    pub(crate) filtering: Option<Filtering>,
+    #[prost(message, optional, tag = "9")]
+    pub(crate) uuid_option: Option<UuidOption>,
+    #[prost(message, optional, tag = "10")]
+    pub(crate) control_option: Option<ControlOption>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub(crate) enum Direction {
+    Forwards = 0,
+    Backwards = 1,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Source {
+    #[prost(message, tag = "1")]
+    Stream(StreamOptions),
+    #[prost(message, tag = "2")]
+    All(AllOptions),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum Amount {
+    #[prost(uint64, tag = "5")]
+    Count(u64),
+    #[prost(message, tag = "6")]
+    Subscription(SubscriptionOptions),
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Filtering {
+    #[prost(message, tag = "7")]
+    Filter(FilterOptions),
+    #[prost(message, tag = "8")]
+    NoFilter(()),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StreamOptions {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) stream_identifier: Option<StreamIdentifier>,
+    #[prost(oneof = "FromRevision", tags = "2, 3, 4")]
+    pub(crate) from: Option<FromRevision>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum FromRevision {
+    #[prost(uint64, tag = "2")]
+    Revision(u64),
+    #[prost(message, tag = "3")]
+    Start(()),
+    #[prost(message, tag = "4")]
+    End(()),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct AllOptions {
+    #[prost(oneof = "FromPosition", tags = "1, 2, 3")]
+    pub(crate) from: Option<FromPosition>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum FromPosition {
+    #[prost(message, tag = "1")]
+    Position(AllStreamPosition),
+    #[prost(message, tag = "2")]
+    Start(()),
+    #[prost(message, tag = "3")]
+    End(()),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct SubscriptionOptions {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct FilterOptions {
+    #[prost(oneof = "FilterOn", tags = "1, 2")]
+    pub(crate) on: Option<FilterOn>,
+    #[prost(oneof = "Window", tags = "3, 4")]
+    pub(crate) window: Option<Window>,
+    #[prost(uint32, tag = "5")]
+    pub(crate) checkpoint_interval_multiplier: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum FilterOn {
+    #[prost(message, tag = "1")]
+    StreamIdentifier(Expression),
+    #[prost(message, tag = "2")]
+    EventType(Expression),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum Window {
+    #[prost(uint32, tag = "3")]
+    Max(u32),
+    #[prost(message, tag = "4")]
+    Count(()),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Expression {
+    #[prost(string, tag = "1")]
+    pub(crate) regex: String,
+    #[prost(string, repeated, tag = "2")]
+    pub(crate) prefix: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct UuidOption {
+    #[prost(oneof = "UuidForm", tags = "1, 2")]
+    pub(crate) form: Option<UuidForm>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum UuidForm {
+    #[prost(message, tag = "1")]
+    Structured(()),
+    #[prost(message, tag = "2")]
+    String(()),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct ControlOption {
+    #[prost(uint32, tag = "1")]
+    pub(crate) compatibility: u32,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ReadResp {
+    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    pub(crate) content: Option<Content>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "nearly every message is an event")]
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub(crate) enum Content {
+    #[prost(message, tag = "1")]
+    Event(ReadEvent),
+    #[prost(message, tag = "2")]
+    Confirmation(SubscriptionConfirmation),
+    #[prost(message, tag = "3")]
+    Checkpoint(AllStreamPosition),
+    #[prost(message, tag = "4")]
+    StreamNotFound(StreamNotFound),
+    #[prost(uint64, tag = "5")]
+    FirstStreamPosition(u64),
+    #[prost(uint64, tag = "6")]
+    LastStreamPosition(u64),
+    #[prost(message, tag = "7")]
+    LastAllStreamPosition(AllStreamPosition),
+    #[prost(message, tag = "8")]
+    CaughtUp(CaughtUp),
+    #[prost(message, tag = "9")]
+    FellBehind(FellBehind),
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct CaughtUp {}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct FellBehind {}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct SubscriptionConfirmation {
+    #[prost(string, tag = "1")]
+    pub(crate) subscription_id: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct StreamNotFound {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) stream_identifier: Option<StreamIdentifier>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct ReadEvent {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) event: Option<RecordedEvent>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) link: Option<RecordedEvent>,
+    #[prost(oneof = "EventPosition", tags = "3, 4")]
+    pub(crate) position: Option<EventPosition>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum EventPosition {
+    #[prost(uint64, tag = "3")]
+    CommitPosition(u64),
+    #[prost(message, tag = "4")]
+    NoPosition(()),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RecordedEvent {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) id: Option<Uuid>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) stream_identifier: Option<StreamIdentifier>,
+    #[prost(uint64, tag = "3")]
+    pub(crate) stream_revision: u64,
+    #[prost(uint64, tag = "4")]
+    pub(crate) prepare_position: u64,
+    #[prost(uint64, tag = "5")]
+    pub(crate) commit_position: u64,
+    #[prost(message, repeated, tag = "6")]
+    pub(crate) metadata: Vec<MetadataEntry>,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub(crate) custom_metadata: Bytes,
+    #[prost(bytes = "bytes", tag = "8")]
+    pub(crate) data: Bytes,
+}

@@ -1,0 +1,85 @@
+//! The data directory: where the files are, who may use them, and when a temporary one goes away.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::error::Error;
+
+/// A locked data directory. Dropping it releases the lock and deletes the directory if it is
+/// temporary.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    // Declared before the directory, so that it is closed first.
+    _lock: File,
+    _temporary: Option<TempDir>,
+}
+
+impl DataDir {
+    /// Creates the directory if it is missing and locks it for this server.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
+        let (path, temporary) = if let Some(path) = path {
+            fs::create_dir_all(path).map_err(|source| unusable(path, source))?;
+            (path.to_owned(), None)
+        } else {
+            let temporary = TempDir::with_prefix("embedded-store-")
+                .map_err(|source| unusable(&std::env::temp_dir(), source))?;
+            (temporary.path().to_owned(), Some(temporary))
+        };
+        let lock = lock(&path)?;
+        Ok(Self { path, _lock: lock, _temporary: temporary })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.path.join("events.sqlite")
+    }
+}
+
+fn lock(path: &Path) -> Result<File, Error> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"))
+        .map_err(|source| unusable(path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(unusable(path, source)),
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> Error {
+    Error::DataDir { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_has_one_server_at_a_time() {
+        let parent = TempDir::new().unwrap();
+        let path = parent.path().join("new");
+        let first = DataDir::open(Some(&path)).unwrap();
+        assert!(matches!(DataDir::open(Some(&path)), Err(Error::InUse { .. })));
+        drop(first);
+        DataDir::open(Some(&path)).unwrap();
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_away_with_its_server() {
+        let temporary = DataDir::open(None).unwrap();
+        let path = temporary.path().to_owned();
+        assert!(path.is_dir());
+        drop(temporary);
+        assert!(!path.exists());
+    }
+}

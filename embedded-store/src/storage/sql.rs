@@ -1,0 +1,212 @@
+//! Every statement that the writer and the readers share, one function each. Whoever calls decides
+//! on transactions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use uuid::Uuid;
+
+use crate::event::{Recorded, TOMBSTONE};
+use crate::semantics::metadata::Retention;
+use crate::semantics::names;
+
+/// `SQLite` integers are signed. Positions and revisions never get that large, but clients send any
+/// number.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+pub(crate) fn stream_id(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    connection
+        .prepare_cached("SELECT id FROM stream WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+pub(crate) fn insert_stream(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.prepare_cached("INSERT INTO stream (name) VALUES (?1)")?.insert([name])
+}
+
+pub(crate) fn insert_event(
+    connection: &Connection,
+    stream: i64,
+    event: &Recorded,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO event
+               (position, stream, revision, id, kind, is_json, created, metadata, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![
+            signed(event.position),
+            stream,
+            signed(event.revision),
+            event.id.as_bytes(),
+            &*event.kind,
+            event.is_json,
+            signed(event.created),
+            &*event.metadata,
+            &*event.data,
+        ])?;
+    Ok(())
+}
+
+/// The newest revision of a stream; [`TOMBSTONE`] if it was ended for ever.
+pub(crate) fn last_revision(connection: &Connection, stream: i64) -> rusqlite::Result<Option<u64>> {
+    let last: Option<i64> = connection
+        .prepare_cached("SELECT max(revision) FROM event WHERE stream = ?1")?
+        .query_row([stream], |row| row.get(0))?;
+    Ok(last.map(unsigned))
+}
+
+/// Id and position of the event at a revision.
+pub(crate) fn event_at(
+    connection: &Connection,
+    stream: i64,
+    revision: u64,
+) -> rusqlite::Result<Option<(Uuid, u64)>> {
+    connection
+        .prepare_cached("SELECT id, position FROM event WHERE stream = ?1 AND revision = ?2")?
+        .query_row([stream, signed(revision)], |row| Ok((uuid(row, 0)?, unsigned(row.get(1)?))))
+        .optional()
+}
+
+/// Position and time of the newest event.
+pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<Option<(u64, u64)>> {
+    connection
+        .prepare_cached("SELECT position, created FROM event ORDER BY position DESC LIMIT 1")?
+        .query_row([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))
+        .optional()
+}
+
+/// Ids of the newest events, the newest first, with their stream's number and their revision.
+pub(crate) fn newest_ids(
+    connection: &Connection,
+    count: usize,
+) -> rusqlite::Result<Vec<(i64, Uuid, u64)>> {
+    connection
+        .prepare_cached("SELECT stream, id, revision FROM event ORDER BY position DESC LIMIT ?1")?
+        .query_map([signed(count as u64)], |row| {
+            Ok((row.get(0)?, uuid(row, 1)?, unsigned(row.get(2)?)))
+        })?
+        .collect()
+}
+
+/// A stream's newest metadata, as it was written.
+pub(crate) fn metadata(
+    connection: &Connection,
+    stream: &str,
+) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
+    let Some(id) = stream_id(connection, &names::metastream_of(stream))? else {
+        return Ok(None);
+    };
+    connection
+        .prepare_cached(
+            "SELECT is_json, data FROM event WHERE stream = ?1 AND revision < ?2
+             ORDER BY revision DESC LIMIT 1",
+        )?
+        .query_row([id, signed(TOMBSTONE)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+/// The metadata at a revision of the metastream with this number.
+pub(crate) fn metadata_at(
+    connection: &Connection,
+    metastream: i64,
+    revision: u64,
+) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
+    connection
+        .prepare_cached("SELECT is_json, data FROM event WHERE stream = ?1 AND revision = ?2")?
+        .query_row([metastream, signed(revision)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+}
+
+/// What a stream's metadata hides.
+pub(crate) fn retention(connection: &Connection, stream: &str) -> rusqlite::Result<Retention> {
+    if names::original_of(stream).is_some() {
+        return Ok(Retention::METASTREAM);
+    }
+    let metadata = metadata(connection, stream)?;
+    Ok(metadata.map_or_else(Retention::default, |(json, data)| Retention::parse(json, &data)))
+}
+
+/// The first revision from `first` to `last` that was created after `time`; `last + 1` if none was.
+/// Times never decrease along the log, so this needs few look-ups.
+pub(crate) fn first_created_after(
+    connection: &Connection,
+    stream: i64,
+    (mut first, last): (u64, u64),
+    time: u64,
+) -> rusqlite::Result<u64> {
+    let mut statement = connection
+        .prepare_cached("SELECT created FROM event WHERE stream = ?1 AND revision = ?2")?;
+    let mut end = last + 1;
+    while first < end {
+        let middle = first + (end - first) / 2;
+        let created: i64 = statement.query_row([stream, signed(middle)], |row| row.get(0))?;
+        if unsigned(created) > time {
+            end = middle;
+        } else {
+            first = middle + 1;
+        }
+    }
+    Ok(end)
+}
+
+/// Statements that return whole events share these columns, in this order; the stream's name comes
+/// last where it is selected at all. `CROSS JOIN` keeps the order of the tables: the log first,
+/// then each event's stream.
+pub(crate) const FORWARDS_IN_STREAM: &str =
+    "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision LIMIT ?4";
+
+pub(crate) const BACKWARDS_IN_STREAM: &str =
+    "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision DESC LIMIT ?4";
+
+pub(crate) const FORWARDS_IN_LOG: &str =
+    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
+     FROM event CROSS JOIN stream ON stream.id = event.stream
+     WHERE position BETWEEN ?1 AND ?2 ORDER BY position LIMIT ?3";
+
+pub(crate) const BACKWARDS_IN_LOG: &str =
+    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
+     FROM event CROSS JOIN stream ON stream.id = event.stream
+     WHERE position BETWEEN ?1 AND ?2 ORDER BY position DESC LIMIT ?3";
+
+pub(crate) fn position(row: &Row<'_>) -> rusqlite::Result<u64> {
+    Ok(unsigned(row.get(0)?))
+}
+
+/// Event type and stream name of a row of the log.
+pub(crate) fn kind_and_stream<'r>(row: &'r Row<'_>) -> rusqlite::Result<(&'r str, &'r str)> {
+    Ok((row.get_ref(3)?.as_str()?, row.get_ref(8)?.as_str()?))
+}
+
+pub(crate) fn recorded(row: &Row<'_>, stream: Arc<str>) -> rusqlite::Result<Recorded> {
+    Ok(Recorded {
+        position: position(row)?,
+        stream,
+        revision: unsigned(row.get(1)?),
+        id: uuid(row, 2)?,
+        kind: row.get_ref(3)?.as_str()?.into(),
+        is_json: row.get(4)?,
+        created: unsigned(row.get(5)?),
+        metadata: bytes(row, 6)?,
+        data: bytes(row, 7)?,
+    })
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    Ok(Bytes::copy_from_slice(row.get_ref(column)?.as_blob()?))
+}
+
+fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    Ok(Uuid::from_bytes(row.get(column)?))
+}

@@ -1,0 +1,264 @@
+//! The storage by itself: random histories against the model, with restarts among them, and a disk
+//! that is full.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use super::*;
+use crate::semantics::append::{Removal, Verdict};
+use crate::semantics::model::{Model, Operation, operation};
+use crate::semantics::names::metastream_of;
+
+const STREAM: &str = "s";
+
+fn proposed(id: Uuid, size: usize) -> Proposed {
+    Proposed {
+        id,
+        kind: "Happened".into(),
+        is_json: false,
+        metadata: Bytes::new(),
+        data: vec![0; size].into(),
+    }
+}
+
+fn write(stream: &str, expected: Expected, change: Change) -> Write {
+    Write { stream: stream.into(), expected, change }
+}
+
+async fn visible(storage: &Storage) -> Vec<(u64, Uuid)> {
+    let query = StreamQuery {
+        stream: STREAM.into(),
+        from: From::Start,
+        direction: Direction::Forwards,
+        limit: u64::MAX,
+        now: ticks_now(),
+    };
+    match storage.read_stream(query).await.unwrap() {
+        StreamPage::NotFound | StreamPage::Tombstoned => Vec::new(),
+        StreamPage::Events(page) => {
+            page.events.iter().map(|event| (event.revision, event.id)).collect()
+        }
+    }
+}
+
+async fn log(storage: &Storage) -> Vec<Arc<Recorded>> {
+    let query = LogQuery {
+        range: (1, u64::MAX),
+        direction: Direction::Forwards,
+        limit: u64::MAX,
+        scan: Scan::default(),
+    };
+    let page = storage.read_log(query).await.unwrap();
+    assert!(page.end);
+    page.items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Event(event) => Some(event),
+            Item::Checkpoint(_) => None,
+        })
+        .collect()
+}
+
+/// Performs an operation on both; fails if they disagree.
+async fn perform(storage: &Storage, model: &mut Model, operation: &Operation) {
+    match operation {
+        Operation::Append(expected, ids) => {
+            let ids: Vec<_> = ids.iter().map(|id| Uuid::from_u128(u128::from(*id))).collect();
+            let events = ids.iter().map(|id| proposed(*id, 10)).collect();
+            let change = Change::Append(events);
+            let written = storage.write(write(STREAM, *expected, change)).await.unwrap();
+            match model.append(*expected, &ids) {
+                Verdict::Write { first } => {
+                    let last = Some(first + ids.len() as u64 - 1);
+                    let position = Some(*storage.committed().borrow());
+                    assert_eq!(written, Written::Done { revision: last, position });
+                }
+                Verdict::Repeated { last } => {
+                    let Written::Done { revision, position } = written else {
+                        panic!("{written:?}");
+                    };
+                    let original = log(storage)
+                        .await
+                        .into_iter()
+                        .find(|event| &*event.stream == STREAM && event.revision == last);
+                    assert_eq!(revision, Some(last));
+                    assert_eq!(position, original.map(|event| event.position));
+                }
+                Verdict::WrongExpected { current } => {
+                    assert_eq!(written, Written::WrongExpected { current });
+                }
+                Verdict::Deleted => assert_eq!(written, Written::Deleted),
+            }
+        }
+        Operation::Delete(expected) => {
+            let written = storage.write(write(STREAM, *expected, Change::Delete)).await.unwrap();
+            check_removal(written, model.remove(*expected, false));
+        }
+        Operation::Tombstone(expected) => {
+            let change = Change::Tombstone;
+            let written = storage.write(write(STREAM, *expected, change)).await.unwrap();
+            check_removal(written, model.remove(*expected, true));
+        }
+        Operation::SetMetadata => {
+            let id = Uuid::from_u128(1_000 + u128::from(*storage.committed().borrow()));
+            let mut metadata = proposed(id, 0);
+            metadata.is_json = true;
+            metadata.data = Bytes::from_static(b"{}");
+            let change = Change::Append(vec![metadata]);
+            storage.write(write(&metastream_of(STREAM), Expected::Any, change)).await.unwrap();
+            model.set_metadata();
+        }
+    }
+}
+
+fn check_removal(written: Written, judged: Removal) {
+    match judged {
+        Removal::Remove => assert!(matches!(written, Written::Done { .. })),
+        Removal::WrongExpected { current } => {
+            assert_eq!(written, Written::WrongExpected { current });
+        }
+        Removal::Deleted => assert_eq!(written, Written::Deleted),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn every_history_reads_as_the_model_says_also_after_restarts(
+        operations in proptest::collection::vec((operation(), proptest::bool::weighted(0.15)), 1..25),
+    ) {
+        let directory = TempDir::new().unwrap();
+        Runtime::new().unwrap().block_on(async {
+            let mut storage = Storage::open(Some(directory.path()), false).unwrap();
+            let mut model = Model::default();
+            for (operation, restart) in operations {
+                if restart {
+                    storage.close().await;
+                    storage = Storage::open(Some(directory.path()), false).unwrap();
+                }
+                perform(&storage, &mut model, &operation).await;
+                assert_eq!(visible(&storage).await, model.visible(), "after {operation:?}");
+            }
+            let positions: Vec<_> = log(&storage).await.iter().map(|event| event.position).collect();
+            assert_eq!(positions, (1..=positions.len() as u64).collect::<Vec<_>>());
+            storage.close().await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_share_a_commit_see_each_other() {
+    let storage = Storage::open(None, false).unwrap();
+    let mut receipts = Vec::new();
+    for number in 0..50_u128 {
+        let expected = match number {
+            0 => Expected::NoStream,
+            _ => Expected::Revision(u64::try_from(number).unwrap() - 1),
+        };
+        let change = Change::Append(vec![proposed(Uuid::from_u128(number), 10)]);
+        receipts.push(storage.submit(write(STREAM, expected, change)).await.unwrap());
+    }
+    for (number, receipt) in (0..).zip(receipts) {
+        let written = receipt.written().await.unwrap();
+        let (revision, position) = (Some(number), Some(number + 1));
+        assert_eq!(written, Written::Done { revision, position });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_and_goes_on() {
+    let directory = DataDir::open(None).unwrap();
+    let connection = schema::open_writer(&directory, false).unwrap();
+    // Pages of 4 KiB: SQLite refuses more as it refuses on a disk without space.
+    connection.pragma_update(None, "max_page_count", 120).unwrap();
+    let storage = Storage::start(directory, connection).unwrap();
+    let append = |number: u128, size| {
+        let change = Change::Append(vec![proposed(Uuid::from_u128(number), size)]);
+        storage.write(write(STREAM, Expected::Any, change))
+    };
+    let mut accepted = 0;
+    let refused = loop {
+        match append(accepted, 20_000).await {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, WriteError::DiskFull), "{refused:?}");
+    assert!(accepted > 5);
+    assert!(storage.failure().borrow().is_none());
+    assert_eq!(log(&storage).await.len() as u128, accepted);
+    // What fits is still taken, and takes the place of what was refused.
+    let revision = Some(u64::try_from(accepted).unwrap());
+    let position = revision.map(|revision| revision + 1);
+    let written = append(accepted, 10).await.unwrap();
+    assert_eq!(written, Written::Done { revision, position });
+    let large = append(99, 20_000).await;
+    assert!(matches!(large, Err(WriteError::DiskFull)), "{large:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_held_by_another_program_refuses_and_goes_on() {
+    let directory = DataDir::open(None).unwrap();
+    let connection = schema::open_writer(&directory, false).unwrap();
+    connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let other = Connection::open(directory.database()).unwrap();
+    let storage = Storage::start(directory, connection).unwrap();
+    let append = || {
+        let change = Change::Append(vec![proposed(Uuid::nil(), 10)]);
+        storage.write(write(STREAM, Expected::NoStream, change))
+    };
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = append().await;
+    assert!(matches!(refused, Err(WriteError::Locked)), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert!(matches!(append().await, Ok(Written::Done { position: Some(1), .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_after_the_end_is_refused() {
+    let storage = Storage::open(None, false).unwrap();
+    storage.close().await;
+    let change = Change::Append(vec![proposed(Uuid::nil(), 1)]);
+    let late = storage.write(write(STREAM, Expected::Any, change)).await;
+    assert!(matches!(late, Err(WriteError::Stopping)));
+}
+
+#[test]
+fn events_older_than_their_stream_allows_are_hidden() {
+    Runtime::new().unwrap().block_on(async {
+        let storage = Storage::open(None, false).unwrap();
+        for number in 0..20 {
+            let change = Change::Append(vec![proposed(Uuid::from_u128(number), 1)]);
+            storage.write(write(STREAM, Expected::Any, change)).await.unwrap();
+        }
+        let mut metadata = proposed(Uuid::from_u128(99), 0);
+        metadata.is_json = true;
+        metadata.data = Bytes::from_static(br#"{"$maxAge":60}"#);
+        let change = Change::Append(vec![metadata]);
+        storage.write(write(&metastream_of(STREAM), Expected::Any, change)).await.unwrap();
+        let log = log(&storage).await;
+        assert!(log.windows(2).all(|pair| pair[0].created <= pair[1].created));
+        for kept in [0_usize, 1, 7, 19] {
+            // The moment at which everything up to this event is just too old.
+            let now = log[kept].created + 60 * 10_000_000;
+            let wanted = log[..20].iter().filter(|event| event.created > log[kept].created).count();
+            let query = StreamQuery {
+                stream: STREAM.into(),
+                from: From::Start,
+                direction: Direction::Forwards,
+                limit: u64::MAX,
+                now,
+            };
+            let StreamPage::Events(page) = storage.read_stream(query).await.unwrap() else {
+                panic!("not found");
+            };
+            assert_eq!(page.events.len(), wanted);
+        }
+    });
+}

@@ -1,0 +1,276 @@
+//! One transaction of the writer: judges each write by what the log says at that moment, this
+//! transaction's earlier writes included, and inserts what may be written. Nothing of it is visible
+//! before the commit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::heads::Head;
+use super::writer::Memory;
+use super::{Written, sql};
+use crate::event::{METADATA_KIND, Proposed, Recorded, TOMBSTONE, TOMBSTONE_KIND};
+use crate::semantics::append::{
+    Expected, History, Removal, StreamState, Verdict, judge_append, judge_delete, judge_tombstone,
+};
+use crate::semantics::metadata::{self, Retention};
+use crate::semantics::names;
+
+/// Open until [`Transaction::commit`]; if it is dropped before, the writer rolls back.
+pub(super) struct Transaction<'a> {
+    connection: &'a Connection,
+    memory: &'a mut Memory,
+    created: u64,
+    events: Vec<Arc<Recorded>>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn begin(
+        connection: &'a Connection,
+        memory: &'a mut Memory,
+        now: u64,
+    ) -> rusqlite::Result<Self> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        // A clock set back must not make times decrease along the log: `$maxAge` is found by
+        // halving.
+        let created = now.max(memory.last_created);
+        Ok(Self { connection, memory, created, events: Vec::new() })
+    }
+
+    /// Brings it to the disk. The events that are now in the log, in order.
+    pub(super) fn commit(self) -> rusqlite::Result<Vec<Arc<Recorded>>> {
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.memory.last_created = self.created;
+        Ok(self.events)
+    }
+
+    pub(super) fn append(
+        &mut self,
+        stream: &Arc<str>,
+        expected: Expected,
+        events: &[Proposed],
+    ) -> rusqlite::Result<Written> {
+        let mut head = self.head(stream)?;
+        let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
+        let mut past = Past { connection: self.connection, memory: self.memory, id: head.id };
+        match judge_append(head.state, expected, &ids, &mut past)? {
+            Verdict::WrongExpected { current } => Ok(Written::WrongExpected { current }),
+            Verdict::Deleted => Ok(Written::Deleted),
+            Verdict::Repeated { last } => {
+                let id = head.id.unwrap_or_default();
+                let position = sql::event_at(self.connection, id, last)?.map(|(_, at)| at);
+                Ok(Written::Done { revision: Some(last), position })
+            }
+            Verdict::Write { .. } if events.is_empty() => {
+                Ok(Written::Done { revision: head.state.last, position: None })
+            }
+            Verdict::Write { first } => {
+                if head.state.deleted {
+                    self.revive(stream, first)?;
+                    head = self.head(stream)?;
+                }
+                for (revision, event) in (first..).zip(events) {
+                    self.insert(stream, &mut head, revision, event)?;
+                }
+                let written = Written::Done {
+                    revision: head.state.last,
+                    position: Some(self.memory.last_position),
+                };
+                self.metadata_written(stream, events)?;
+                Ok(written)
+            }
+        }
+    }
+
+    /// Deletes a stream by hiding all of it; the next append revives it.
+    pub(super) fn delete(
+        &mut self,
+        stream: &Arc<str>,
+        expected: Expected,
+    ) -> rusqlite::Result<Written> {
+        match judge_delete(self.head(stream)?.state, expected) {
+            Removal::Deleted => Ok(Written::Deleted),
+            Removal::WrongExpected { current } => Ok(Written::WrongExpected { current }),
+            Removal::Remove => {
+                self.write_metadata(stream, metadata::deleting())?;
+                self.removed()
+            }
+        }
+    }
+
+    /// Ends a stream for ever.
+    pub(super) fn tombstone(
+        &mut self,
+        stream: &Arc<str>,
+        expected: Expected,
+    ) -> rusqlite::Result<Written> {
+        let mut head = self.head(stream)?;
+        match judge_tombstone(head.state, expected) {
+            Removal::Deleted => Ok(Written::Deleted),
+            Removal::WrongExpected { current } => Ok(Written::WrongExpected { current }),
+            Removal::Remove => {
+                let event = Proposed {
+                    id: self.own_id(stream, TOMBSTONE),
+                    kind: TOMBSTONE_KIND.into(),
+                    is_json: false,
+                    metadata: Bytes::new(),
+                    data: Bytes::new(),
+                };
+                self.insert(stream, &mut head, TOMBSTONE, &event)?;
+                self.removed()
+            }
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "ends two functions that can fail")]
+    fn removed(&self) -> rusqlite::Result<Written> {
+        Ok(Written::Done { revision: None, position: Some(self.memory.last_position) })
+    }
+
+    /// Makes a deleted stream visible again from `first` on.
+    fn revive(&mut self, stream: &Arc<str>, first: u64) -> rusqlite::Result<()> {
+        let old = sql::metadata(self.connection, stream)?.map(|(_, data)| data);
+        let data = metadata::with_truncation(&old.unwrap_or_default(), first);
+        self.write_metadata(stream, data)
+    }
+
+    /// Keeps what is remembered about a stream in step with its metadata. Metadata written to a
+    /// deleted stream revives it, but must not bring its old events back: they stay hidden by one
+    /// more metadata event.
+    fn metadata_written(&mut self, stream: &str, events: &[Proposed]) -> rusqlite::Result<()> {
+        let (Some(original), Some(newest)) = (names::original_of(stream), events.last()) else {
+            return Ok(());
+        };
+        let original: Arc<str> = original.into();
+        let before = self.memory.heads.get(&original);
+        self.memory.heads.forget(&original);
+        let was_deleted = match before {
+            Some(head) => head.state.deleted,
+            None => self.was_deleted_before(&original, events.len())?,
+        };
+        if !was_deleted || Retention::parse(newest.is_json, &newest.data).is_deleted() {
+            return Ok(());
+        }
+        match self.head(&original)?.state.last {
+            Some(last) if last != TOMBSTONE => {
+                let data = metadata::with_truncation(&newest.data, last + 1);
+                self.write_metadata(&original, data)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the metadata before the newest `written` events deleted the stream.
+    fn was_deleted_before(&self, original: &str, written: usize) -> rusqlite::Result<bool> {
+        let Some(id) = sql::stream_id(self.connection, &names::metastream_of(original))? else {
+            return Ok(false);
+        };
+        let Some(last) = sql::last_revision(self.connection, id)? else { return Ok(false) };
+        let Some(revision) = last.checked_sub(written as u64) else { return Ok(false) };
+        let metadata = sql::metadata_at(self.connection, id, revision)?;
+        Ok(metadata.is_some_and(|(json, data)| Retention::parse(json, &data).is_deleted()))
+    }
+
+    fn write_metadata(&mut self, stream: &Arc<str>, data: Vec<u8>) -> rusqlite::Result<()> {
+        let metastream: Arc<str> = names::metastream_of(stream).into();
+        let mut head = self.head(&metastream)?;
+        let revision = head.state.last.map_or(0, |last| last + 1);
+        let event = Proposed {
+            id: self.own_id(&metastream, revision),
+            kind: METADATA_KIND.into(),
+            is_json: true,
+            metadata: Bytes::new(),
+            data: data.into(),
+        };
+        self.insert(&metastream, &mut head, revision, &event)?;
+        self.memory.heads.forget(stream);
+        Ok(())
+    }
+
+    /// An id for an event that no client wrote, the same whenever it is asked for.
+    fn own_id(&self, stream: &str, revision: u64) -> Uuid {
+        let name = format!("{stream}@{revision}@{}", self.memory.last_position);
+        Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes())
+    }
+
+    fn insert(
+        &mut self,
+        stream: &Arc<str>,
+        head: &mut Head,
+        revision: u64,
+        event: &Proposed,
+    ) -> rusqlite::Result<()> {
+        let id = match head.id {
+            Some(id) => id,
+            None => sql::insert_stream(self.connection, stream)?,
+        };
+        let recorded = Recorded {
+            position: self.memory.last_position + 1,
+            stream: Arc::clone(stream),
+            revision,
+            id: event.id,
+            kind: Arc::clone(&event.kind),
+            is_json: event.is_json,
+            created: self.created,
+            metadata: event.metadata.clone(),
+            data: event.data.clone(),
+        };
+        sql::insert_event(self.connection, id, &recorded)?;
+        self.memory.last_position = recorded.position;
+        self.memory.recent.push(id, event.id, revision);
+        head.id = Some(id);
+        head.state.last = Some(revision);
+        head.state.tombstoned = revision == TOMBSTONE;
+        self.memory.heads.put(Arc::clone(stream), *head);
+        self.events.push(Arc::new(recorded));
+        Ok(())
+    }
+
+    fn head(&mut self, stream: &Arc<str>) -> rusqlite::Result<Head> {
+        if let Some(head) = self.memory.heads.get(stream) {
+            return Ok(head);
+        }
+        let head = load_head(self.connection, stream)?;
+        self.memory.heads.put(Arc::clone(stream), head);
+        Ok(head)
+    }
+}
+
+fn load_head(connection: &Connection, stream: &str) -> rusqlite::Result<Head> {
+    let id = sql::stream_id(connection, stream)?;
+    let last = match id {
+        Some(id) => sql::last_revision(connection, id)?,
+        None => None,
+    };
+    let is_metastream = names::original_of(stream).is_some();
+    let metadata = if is_metastream { None } else { sql::metadata(connection, stream)? };
+    let state = StreamState {
+        last,
+        tombstoned: last == Some(TOMBSTONE),
+        has_metadata: metadata.is_some(),
+        deleted: metadata.is_some_and(|(json, data)| Retention::parse(json, &data).is_deleted()),
+    };
+    Ok(Head { id, state })
+}
+
+/// The past of one stream, as an append needs it.
+struct Past<'a> {
+    connection: &'a Connection,
+    memory: &'a Memory,
+    id: Option<i64>,
+}
+
+impl History for Past<'_> {
+    type Error = rusqlite::Error;
+
+    fn recent(&mut self, id: Uuid) -> rusqlite::Result<Option<u64>> {
+        Ok(self.id.and_then(|stream| self.memory.recent.revision(stream, id)))
+    }
+
+    fn id_at(&mut self, revision: u64) -> rusqlite::Result<Option<Uuid>> {
+        let Some(stream) = self.id else { return Ok(None) };
+        Ok(sql::event_at(self.connection, stream, revision)?.map(|(id, _)| id))
+    }
+}

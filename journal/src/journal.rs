@@ -1,0 +1,216 @@
+//! The journal: appending to streams, and reading them. Every call is bounded.
+//!
+//! What is decided before an append is not here (`repository`), nor how the client is kept alive
+//! (`gateway`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventstore::{AppendToStreamOptions, EventData, ReadAllOptions, StreamPosition};
+use futures::stream::{self, BoxStream, StreamExt};
+use schemas::StreamName;
+
+use crate::gateway::{Asked, Effort, Gateway};
+use crate::reader::{Reader, Source};
+use crate::{
+    Appended, Clock, Error, ExpectedRevision, Filter, Options, Position, Proposed, Recorded,
+    Subscription, prepare_tls, wire,
+};
+
+/// Events in order, read as they are asked for. Ends at what was the last event while reading, or
+/// after the first error.
+pub type EventStream = BoxStream<'static, Result<Recorded, Error>>;
+
+/// The event store, as everybody else sees it. Clones share one connection.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    gateway: Arc<Gateway>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Journal {
+    /// A journal in the store that `options` name.
+    ///
+    /// Returns at once; the store need not be up. Must be called inside a Tokio runtime, which
+    /// then keeps the connection alive.
+    ///
+    /// # Errors
+    /// [`Error::BadAddress`]. [`Error::Tls`], see [`prepare_tls`].
+    #[expect(clippy::needless_pass_by_value, reason = "whoever connects is done with them")]
+    pub fn connect(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        prepare_tls()?;
+        Ok(Self { gateway: Arc::new(Gateway::open(&options)?), clock })
+    }
+
+    /// The clock this journal was connected with.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// How long any one call may take.
+    pub fn deadline(&self) -> Duration {
+        self.gateway.deadline()
+    }
+
+    /// How many events that are not ours subscriptions and [`read_all`](Self::read_all) have left
+    /// out so far. Not counted: what the store itself writes.
+    pub fn skipped_events(&self) -> u64 {
+        self.gateway.skipped()
+    }
+
+    /// Appends `events` to `stream`, all or none, if the stream is as `expected`.
+    ///
+    /// When the answer gets lost the append is repeated within the deadline: the store recognises the same event ids at the same revision, so it happens once.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the stream is not as expected. [`Error::Unavailable`] with
+    /// `in_doubt` when it is unknown whether the events were appended. [`Error::Refused`] when
+    /// there is nothing to append.
+    pub async fn append(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedRevision,
+        events: Vec<Proposed>,
+    ) -> Result<Appended, Error> {
+        if events.is_empty() {
+            return Err(Error::Refused { reason: "an append without events".to_owned() });
+        }
+        let data = events.iter().map(wire::proposed).collect::<Result<Vec<EventData>, Error>>()?;
+        let mut effort = self.gateway.effort();
+        loop {
+            let checked = effort.client().await?;
+            let options = AppendToStreamOptions::default()
+                .expected_revision(wire::expected(expected))
+                .deadline(effort.share());
+            let appending =
+                checked.client.append_to_stream(stream.as_str(), &options, data.clone());
+            // The client's futures are very large; boxed, they do not make ours so.
+            let appending = Box::pin(appending);
+            match effort.ask(checked.check, appending).await? {
+                Asked::Answer(_, written) => {
+                    let position = wire::position(written.position);
+                    return Ok(Appended { revision: written.next_expected_version, position });
+                }
+                Asked::No(error) => return Err(self.not_appended(stream, expected, &events, error)),
+                Asked::Again => {}
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the client's errors, not ours")]
+    fn not_appended(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedRevision,
+        events: &[Proposed],
+        error: eventstore::Error,
+    ) -> Error {
+        let stream = stream.clone();
+        match error {
+            eventstore::Error::WrongExpectedVersion { current, .. } => {
+                Error::Conflict { stream, expected, actual: wire::actual(current) }
+            }
+            eventstore::Error::ResourceDeleted => {
+                Error::StreamDeleted { stream: stream.to_string() }
+            }
+            eventstore::Error::Grpc { message, .. } if message.contains("Append Size") => {
+                let bytes = events.iter().map(|event| event.encoded.data.len()).sum();
+                Error::TooLarge { stream, events: events.len(), bytes }
+            }
+            other => self.gateway.refusal(&other),
+        }
+    }
+
+    /// The events of `stream` from `from_revision` (inclusive) on; none if there is no such
+    /// stream. Waiting for any one of them is bounded by the deadline.
+    ///
+    /// # Errors
+    /// As the last item. [`Error::Foreign`] for an event that is not ours.
+    pub fn read(&self, stream: &StreamName, from_revision: u64) -> EventStream {
+        self.events(Source::Stream { stream: stream.clone(), from: from_revision })
+    }
+
+    /// The last `count` events of `stream`, oldest first; none if there is no such stream.
+    pub async fn read_last(
+        &self,
+        stream: &StreamName,
+        count: usize,
+    ) -> Result<Vec<Recorded>, Error> {
+        let source = Source::LastOf { stream: stream.clone(), from: None, left: count };
+        let mut reader = Reader::new(Arc::clone(&self.gateway), source);
+        let mut events = Vec::new();
+        while let Some(event) = reader.next().await? {
+            events.push(event);
+        }
+        events.reverse();
+        Ok(events)
+    }
+
+    /// All of our events after `after` (exclusive; [`Position::START`] for everything), up to the
+    /// last one. Events that are not ours are left out.
+    ///
+    /// # Errors
+    /// As the last item.
+    pub fn read_all(&self, after: Position) -> EventStream {
+        self.events(Source::All { after })
+    }
+
+    fn events(&self, source: Source) -> EventStream {
+        let reader = Reader::new(Arc::clone(&self.gateway), source);
+        let next = async |reader: Option<Reader>| {
+            let mut reader = reader?;
+            match reader.next().await {
+                Ok(Some(event)) => Some((Ok(event), Some(reader))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        };
+        stream::unfold(Some(reader), next).boxed()
+    }
+
+    /// The position of the last event of the store, whoever wrote it; [`Position::START`] when
+    /// there is none.
+    pub async fn head(&self) -> Result<Position, Error> {
+        self.head_by(self.gateway.effort()).await
+    }
+
+    async fn head_by(&self, mut effort: Effort<'_>) -> Result<Position, Error> {
+        let options = ReadAllOptions::default().position(StreamPosition::End).max_count(1);
+        loop {
+            let checked = effort.client().await?;
+            let asking = Box::pin(async {
+                let mut events = checked.client.read_all(&options).await?;
+                events.next().await
+            });
+            match effort.ask(checked.check, asking).await? {
+                Asked::Answer(_, Some(last)) => {
+                    return Ok(wire::position(last.get_original_event().position));
+                }
+                Asked::Answer(_, None) => return Ok(Position::START),
+                Asked::No(error) => return Err(self.gateway.refusal(&error)),
+                Asked::Again => {}
+            }
+        }
+    }
+
+    /// Everything that passes `filter` after `from` (exclusive), and then what happens, for ever.
+    ///
+    /// Dropping the subscription ends it.
+    #[expect(clippy::needless_pass_by_value, reason = "made for this call, where it is called")]
+    pub fn subscribe(&self, filter: Filter, from: Position) -> Subscription {
+        Subscription::start(Arc::clone(&self.gateway), &filter, from)
+    }
+
+    /// Asks the store for something cheap: an answer means that it can be worked with.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.head().await.map(|_| ())
+    }
+
+    /// Waits until the store can be worked with, for `limit` at most.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it could not be in time; other errors at once.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
+        self.head_by(self.gateway.effort_within(limit)).await.map(|_| ())
+    }
+}

@@ -1,0 +1,242 @@
+//! Subscriptions to the log of everything: they never end and never fail.
+//!
+//! A task of its own feeds each subscription through a bounded channel. It keeps its own place,
+//! from events and checkpoints, and after any trouble subscribes again from exactly there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use eventstore::{SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::backoff::Backoff;
+use crate::gateway::{Checked, Gateway, Setback, answer_within};
+use crate::{Position, Recorded, endless, wire};
+
+/// So many deliveries may wait for their receiver …
+const WAITING: usize = 1024;
+/// … and so many bytes of event data.
+const WAITING_BYTES: usize = 8 << 20;
+/// The store looks through so many events that do not pass the filter before it says how far it is.
+const CHECKPOINT_EVERY: u32 = 64;
+
+/// Which streams a subscription sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    prefixes: Vec<String>,
+}
+
+impl Filter {
+    /// All streams of `categories`.
+    ///
+    /// # Panics
+    /// When there is none, or one is no category (empty, or with a `-` in it).
+    pub fn categories(categories: &[&str]) -> Self {
+        assert!(!categories.is_empty(), "a subscription to nothing");
+        let prefix = |category: &&str| {
+            let valid = !category.is_empty() && !category.contains('-');
+            assert!(valid, "not a category: {category:?}");
+            format!("{category}-")
+        };
+        Self { prefixes: categories.iter().map(prefix).collect() }
+    }
+
+    fn for_client(&self) -> SubscriptionFilter {
+        let filter = SubscriptionFilter::on_stream_name().max(CHECKPOINT_EVERY);
+        self.prefixes.iter().fold(filter, SubscriptionFilter::add_prefix)
+    }
+}
+
+/// What a subscription has to say.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and none waits for long")]
+pub enum Delivery {
+    /// The next event.
+    Event(Recorded),
+    /// Everything up to and including this position has been seen; nothing more in it was for us.
+    Checkpoint(Position),
+    /// What was there when the subscription (re)connected has been delivered. Comes again after
+    /// every reconnection. Stores older than version 23.10 never say so.
+    CaughtUp,
+}
+
+impl Delivery {
+    /// The position up to which everything has been delivered, once this has.
+    pub fn position(&self) -> Option<Position> {
+        match self {
+            Self::Event(event) => Some(event.position),
+            Self::Checkpoint(position) => Some(*position),
+            Self::CaughtUp => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.data.len(),
+            Self::Checkpoint(_) | Self::CaughtUp => 0,
+        }
+    }
+}
+
+/// A delivery on its way, with its share of the bytes that may wait.
+struct Parcel {
+    delivery: Delivery,
+    _bytes: OwnedSemaphorePermit,
+}
+
+/// A running subscription. Every event once, in order, without gaps, whatever happens to the
+/// store or the network meanwhile. Dropping it ends it.
+#[derive(Debug)]
+pub struct Subscription {
+    parcels: mpsc::Receiver<Parcel>,
+    connected: watch::Receiver<bool>,
+    _feeder: AbortOnDropHandle<()>,
+}
+
+impl Subscription {
+    pub(crate) fn start(gateway: Arc<Gateway>, filter: &Filter, from: Position) -> Self {
+        let (sender, parcels) = mpsc::channel(WAITING);
+        let (connection, connected) = watch::channel(false);
+        let feeder = Feeder {
+            gateway,
+            filter: filter.for_client(),
+            at: from,
+            parcels: sender,
+            bytes: Arc::new(Semaphore::new(WAITING_BYTES)),
+            connection,
+        };
+        let feeder = AbortOnDropHandle::new(tokio::spawn(feeder.run()));
+        Self { parcels, connected, _feeder: feeder }
+    }
+
+    /// The next delivery, whenever it comes. Safe to cancel: nothing is lost.
+    pub async fn next(&mut self) -> Delivery {
+        match self.parcels.recv().await {
+            Some(parcel) => parcel.delivery,
+            // The feeder only ends together with the runtime.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for one delivery and takes up to `max` that are already there with it, in order.
+    /// Safe to cancel: nothing is lost.
+    pub async fn next_batch(&mut self, max: usize) -> Vec<Delivery> {
+        let mut parcels = Vec::new();
+        if self.parcels.recv_many(&mut parcels, max.max(1)).await == 0 {
+            std::future::pending::<()>().await;
+        }
+        parcels.into_iter().map(|parcel| parcel.delivery).collect()
+    }
+
+    /// Whether the subscription is connected right now.
+    pub fn is_connected(&self) -> bool {
+        *self.connected.borrow()
+    }
+
+    /// Follows whether the subscription is connected.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
+    }
+}
+
+struct Feeder {
+    gateway: Arc<Gateway>,
+    filter: SubscriptionFilter,
+    /// Everything up to and including this has been handed over.
+    at: Position,
+    parcels: mpsc::Sender<Parcel>,
+    bytes: Arc<Semaphore>,
+    connection: watch::Sender<bool>,
+}
+
+impl Feeder {
+    async fn run(mut self) {
+        let mut backoff = Backoff::reconnecting();
+        let mut at_least = 0;
+        loop {
+            let Checked { client, check } = self.gateway.checked(at_least).await;
+            let options = SubscribeToAllOptions::default()
+                .position(wire::after(self.at))
+                .filter(self.filter.clone());
+            let events = client.subscribe_to_all(&options).await;
+            let reason = self.feed(events, &mut backoff).await;
+            self.connection.send_replace(false);
+            let position = self.at;
+            tracing::warn!(%position, reason, "a subscription was interrupted; it will go on");
+            self.gateway.doubt(check);
+            at_least = check + 1;
+            tokio::time::sleep(backoff.next()).await;
+        }
+    }
+
+    /// Hands over what comes, until something is wrong: says what.
+    async fn feed(
+        &mut self,
+        mut events: eventstore::Subscription,
+        backoff: &mut Backoff,
+    ) -> String {
+        let mut limit = self.gateway.deadline();
+        loop {
+            let next = endless::unless_ended(events.next_subscription_event());
+            let event = match answer_within(limit, next).await {
+                Ok(Some(event)) => event,
+                Ok(None) => return "the store ended it".to_owned(),
+                Err(Setback::Trouble(reason)) => return reason,
+                Err(Setback::Answer(error)) => return error.to_string(),
+            };
+            // From now on silence is normal. A dead connection is noticed by the client's pings.
+            limit = Duration::MAX;
+            backoff.reset();
+            if !*self.connection.borrow() {
+                self.connection.send_replace(true);
+            }
+            if let Some(delivery) = self.understand(event) {
+                self.hand_over(delivery).await;
+            }
+        }
+    }
+
+    fn understand(&mut self, event: SubscriptionEvent) -> Option<Delivery> {
+        match event {
+            SubscriptionEvent::EventAppeared(event) => match wire::received(event)? {
+                Ok(event) => self.moves_to(event.position).then_some(Delivery::Event(event)),
+                Err(other) => {
+                    if !self.moves_to(other.position) {
+                        return None;
+                    }
+                    if !other.is_the_stores_own() {
+                        self.gateway.count_skipped(&other.stream, other.position, &other.reason);
+                    }
+                    Some(Delivery::Checkpoint(other.position))
+                }
+            },
+            SubscriptionEvent::Checkpoint(position) => {
+                let position = wire::position(position);
+                self.moves_to(position).then_some(Delivery::Checkpoint(position))
+            }
+            SubscriptionEvent::CaughtUp => Some(Delivery::CaughtUp),
+            SubscriptionEvent::Confirmed(_)
+            | SubscriptionEvent::FirstStreamPosition(_)
+            | SubscriptionEvent::LastStreamPosition(_)
+            | SubscriptionEvent::LastAllPosition(_)
+            | SubscriptionEvent::FellBehind => None,
+        }
+    }
+
+    /// Moves on to `position`, unless that has been handed over before.
+    fn moves_to(&mut self, position: Position) -> bool {
+        let new = position > self.at;
+        if new {
+            self.at = position;
+        }
+        new
+    }
+
+    async fn hand_over(&self, delivery: Delivery) {
+        let bytes = u32::try_from(delivery.bytes().min(WAITING_BYTES)).unwrap_or(u32::MAX);
+        // Neither fails: the semaphore is never closed, and without a receiver this task is gone.
+        let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(bytes).await else { return };
+        let _ = self.parcels.send(Parcel { delivery, _bytes: permit }).await;
+    }
+}

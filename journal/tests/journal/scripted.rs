@@ -1,0 +1,180 @@
+//! A server that speaks just enough of the protocol to misbehave on command.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::server::SendResponse;
+use http::{HeaderMap, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A call, as far as scripts care.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) body: Bytes,
+    /// How many calls of the same kind came before.
+    pub(crate) number: usize,
+}
+
+impl Call {
+    pub(crate) fn body_contains(&self, bytes: &[u8]) -> bool {
+        self.body.windows(bytes.len()).any(|window| window == bytes)
+    }
+}
+
+/// What the server does about a call.
+pub(crate) enum Reply {
+    /// These messages, and then this gRPC status.
+    Messages(Vec<Vec<u8>>, u8),
+    /// These messages, and then nothing for ever.
+    Open(Vec<Vec<u8>>),
+    /// Cuts the connection.
+    HangUp,
+}
+
+type Script = dyn Fn(&Call) -> Reply + Send + Sync;
+
+pub(crate) struct Scripted {
+    address: SocketAddr,
+    calls: watch::Receiver<Vec<Call>>,
+    _accepting: AbortOnDropHandle<Infallible>,
+}
+
+impl Scripted {
+    /// Calls of `kind` are counted apart from the others and go to `script`; all the others are
+    /// answered as an empty store would.
+    pub(crate) async fn serve(
+        kind: impl Fn(&Call) -> bool + Send + Sync + 'static,
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (count, calls) = watch::channel(Vec::<Call>::new());
+        let script: Arc<Script> = Arc::new(move |call| {
+            if !kind(call) {
+                // An empty answer: unknown features are none, and a read finds nothing.
+                let unimplemented = call.method.contains("ServerFeatures");
+                return Reply::Messages(vec![], if unimplemented { 12 } else { 0 });
+            }
+            let mut call = call.clone();
+            count.send_modify(|calls| {
+                call.number = calls.len();
+                calls.push(call.clone());
+            });
+            script(&call)
+        });
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (connection, _) = listener.accept().await.unwrap();
+                tokio::spawn(converse(connection, Arc::clone(&script)));
+            }
+        });
+        Self { address, calls, _accepting: AbortOnDropHandle::new(accepting) }
+    }
+
+    pub(crate) fn address(&self) -> journal::Address {
+        format!("esdb://{}?tls=false", self.address).parse().unwrap()
+    }
+
+    /// Waits until there were `count` calls of the kind, and gives them.
+    pub(crate) async fn calls(&mut self, count: usize) -> Vec<Call> {
+        self.calls.wait_for(|calls| calls.len() >= count).await.unwrap().clone()
+    }
+
+    pub(crate) fn calls_so_far(&self) -> usize {
+        self.calls.borrow().len()
+    }
+}
+
+async fn converse(connection: TcpStream, script: Arc<Script>) {
+    connection.set_nodelay(true).unwrap();
+    let Ok(mut connection) = h2::server::handshake(connection).await else { return };
+    let (hang_up, mut over) = watch::channel(false);
+    loop {
+        let next = tokio::select! {
+            next = connection.accept() => next,
+            _ = over.wait_for(|over| *over) => None,
+        };
+        let Some(Ok((request, respond))) = next else { return };
+        let (script, hang_up) = (Arc::clone(&script), hang_up.clone());
+        tokio::spawn(async move {
+            let (parts, mut body) = request.into_parts();
+            let mut received = BytesMut::new();
+            while let Some(Ok(data)) = body.data().await {
+                let _ = body.flow_control().release_capacity(data.len());
+                received.put(data);
+            }
+            let method = parts.uri.path().to_owned();
+            let call = Call { method, body: received.freeze(), number: 0 };
+            match script(&call) {
+                Reply::Messages(messages, status) => reply(respond, messages, Some(status)).await,
+                Reply::Open(messages) => reply(respond, messages, None).await,
+                Reply::HangUp => {
+                    hang_up.send_replace(true);
+                }
+            }
+        });
+    }
+}
+
+async fn reply(mut respond: SendResponse<Bytes>, messages: Vec<Vec<u8>>, status: Option<u8>) {
+    let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let Ok(mut stream) = respond.send_response(head, false) else { return };
+    for message in messages {
+        let mut frame = BytesMut::new();
+        frame.put_u8(0);
+        frame.put_u32(u32::try_from(message.len()).unwrap());
+        frame.put_slice(&message);
+        if stream.send_data(frame.freeze(), false).is_err() {
+            return;
+        }
+    }
+    let Some(status) = status else {
+        // Kept open until the client has enough of it.
+        let _ = std::future::poll_fn(|context| stream.poll_reset(context)).await;
+        return;
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", status.to_string().parse().unwrap());
+    let _ = stream.send_trailers(trailers);
+}
+
+/// Messages of the protocol, by hand. All numbers and lengths are below 128.
+pub(crate) mod message {
+    /// The answer to a subscription that was accepted.
+    pub(crate) fn confirmation() -> Vec<u8> {
+        nested(2, &[0x0a, 1, b'x'])
+    }
+
+    /// Everything up to here was looked at.
+    pub(crate) fn checkpoint(position: u8) -> Vec<u8> {
+        nested(3, &self::position(position))
+    }
+
+    /// A position, as it is in checkpoints and in the request for a subscription.
+    pub(crate) fn position(position: u8) -> [u8; 4] {
+        [0x08, position, 0x10, position]
+    }
+
+    /// The answer to an append that was carried out: revision 0.
+    pub(crate) fn appended(position: u8) -> Vec<u8> {
+        let mut success = vec![0x08, 0];
+        success.extend(nested(3, &self::position(position)));
+        nested(1, &success)
+    }
+
+    /// The answer to an append that expected no stream and met one at revision 5.
+    pub(crate) fn conflict() -> Vec<u8> {
+        nested(2, &[6 << 3, 5, 11 << 3 | 2, 0])
+    }
+
+    fn nested(field: u8, content: &[u8]) -> Vec<u8> {
+        let mut message = vec![field << 3 | 2, u8::try_from(content.len()).unwrap()];
+        message.extend_from_slice(content);
+        message
+    }
+}

@@ -1,0 +1,252 @@
+//! How far the process of each order is.
+
+mod memory;
+
+use chrono::{DateTime, Utc};
+use domain::Decider;
+use domain::fulfilment::{Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, phase};
+use domain::ids::OrderId;
+use journal::Recorded;
+use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use self::memory::Memory;
+use crate::ProjectionName;
+use crate::code::{ProcessOutcome, ProcessStatus};
+use crate::projection::{Projection, Unfoldable, column, row};
+
+/// The fulfilment process of an order.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ProcessRow {
+    /// The order it fulfils; also the process's id.
+    pub order_id: Uuid,
+    /// What it is doing.
+    pub status: ProcessStatus,
+    /// The step that is due, such as `reserve-stock` (see `domain::fulfilment::Step::name`); none
+    /// when it has finished.
+    pub step: Option<String>,
+    /// Whether it has turned round and is undoing what it did.
+    pub unwinding: bool,
+    /// Tries of the step that have failed so far.
+    pub attempts: i64,
+    /// What went wrong last with the step.
+    pub error: Option<String>,
+    /// When the step is tried again, if it is waiting.
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// How it ended, if it has finished.
+    pub outcome: Option<ProcessOutcome>,
+    /// When the order is given up if it is not paid by then; none once it is paid.
+    pub payment_deadline: Option<DateTime<Utc>>,
+    /// When its first event was recorded.
+    pub started_at: DateTime<Utc>,
+    /// When its last event was recorded.
+    pub updated_at: DateTime<Utc>,
+    /// Revision of the last event of its stream in this row.
+    pub revision: i64,
+    /// Whether a later event could not be understood: the row is right, but may be out of date.
+    pub quarantined: bool,
+}
+
+/// The columns of [`ProcessRow`].
+macro_rules! process_columns {
+    () => {
+        "order_id, status, step, unwinding, attempts, error, next_attempt_at, outcome, \
+         payment_deadline, started_at, updated_at, revision, quarantined"
+    };
+}
+pub(crate) use process_columns;
+
+/// The projection.
+pub(crate) struct Fulfilments;
+
+/// A process, and what the fold has to remember of it.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Draft {
+    #[sqlx(flatten)]
+    pub(crate) process: ProcessRow,
+    /// Nothing for a finished process.
+    memory: Option<Json<Memory>>,
+}
+row!(Draft, order_id: Uuid, in process);
+
+impl Projection for Fulfilments {
+    const NAME: ProjectionName = ProjectionName::Fulfilments;
+    const VERSION: i32 = 1;
+    const TABLES: &'static str = "
+        create table fulfilments (
+            order_id uuid primary key,
+            status text not null check (status in ('running', 'waiting', 'parked', 'finished')),
+            step text,
+            unwinding boolean not null,
+            attempts bigint not null,
+            error text,
+            next_attempt_at timestamptz,
+            outcome text check (outcome in ('fulfilled', 'cancelled', 'rejected')),
+            payment_deadline timestamptz,
+            started_at timestamptz not null,
+            updated_at timestamptz not null,
+            revision bigint not null,
+            quarantined boolean not null,
+            memory jsonb
+        );
+        create index fulfilments_started_at on fulfilments (started_at, order_id);
+        create index fulfilments_unfinished on fulfilments (status, started_at, order_id)
+            where status <> 'finished';
+    ";
+    // What the fold remembers is no reader's business.
+    const VIEWS: &'static str = concat!(
+        "
+        drop view if exists read_model.fulfilments;
+        create view read_model.fulfilments as select ",
+        process_columns!(),
+        " from fulfilments;
+    "
+    );
+    type Source = Fulfilment;
+    type Row = Draft;
+
+    fn key(id: &OrderId) -> Uuid {
+        id.0
+    }
+
+    fn begin(
+        id: &OrderId,
+        event: &FulfilmentEvent,
+        recorded: &Recorded,
+    ) -> Result<Draft, Unfoldable> {
+        match event {
+            FulfilmentEvent::Started(_) => {}
+            FulfilmentEvent::CancellationRequested(_)
+            | FulfilmentEvent::StepCompleted(_)
+            | FulfilmentEvent::StepRefused(_)
+            | FulfilmentEvent::StepFailed(_)
+            | FulfilmentEvent::StepParked(_)
+            | FulfilmentEvent::StepResumed(_)
+            | FulfilmentEvent::Finished(_) => return Err(Unfoldable::not_first(recorded)),
+        }
+        let process = ProcessRow {
+            order_id: id.0,
+            status: ProcessStatus::Running,
+            step: None,
+            unwinding: false,
+            attempts: 0,
+            error: None,
+            next_attempt_at: None,
+            outcome: None,
+            payment_deadline: None,
+            started_at: recorded.metadata.recorded_at,
+            updated_at: recorded.metadata.recorded_at,
+            revision: 0,
+            quarantined: false,
+        };
+        let mut draft = Draft { process, memory: None };
+        draft.show(&Fulfilment::evolve(Fulfilment::initial(), event));
+        Ok(draft)
+    }
+
+    fn evolve(
+        draft: &mut Draft,
+        event: &FulfilmentEvent,
+        recorded: &Recorded,
+    ) -> Result<(), Unfoldable> {
+        match event {
+            FulfilmentEvent::Started(_) => return Err(Unfoldable::repeated(recorded)),
+            FulfilmentEvent::CancellationRequested(_)
+            | FulfilmentEvent::StepCompleted(_)
+            | FulfilmentEvent::StepRefused(_)
+            | FulfilmentEvent::StepFailed(_)
+            | FulfilmentEvent::StepParked(_)
+            | FulfilmentEvent::StepResumed(_)
+            | FulfilmentEvent::Finished(_) => {}
+        }
+        if let Some(Json(memory)) = draft.memory.take() {
+            let state = FulfilmentState::Running(memory.into());
+            draft.show(&Fulfilment::evolve(state, event));
+        }
+        Ok(())
+    }
+
+    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<Draft>> {
+        const LOAD: &str = concat!(
+            "select ",
+            process_columns!(),
+            ", memory from fulfilments where order_id = any($1)"
+        );
+        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    }
+
+    async fn save(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
+        const SAVE: &str = concat!(
+            "insert into fulfilments (",
+            process_columns!(),
+            ", memory) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], \
+             $5::bigint[], $6::text[], $7::timestamptz[], $8::text[], $9::timestamptz[], \
+             $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::boolean[], $14::jsonb[]) \
+             on conflict (order_id) do update set status = excluded.status, step = excluded.step, \
+             unwinding = excluded.unwinding, attempts = excluded.attempts, error = excluded.error, \
+             next_attempt_at = excluded.next_attempt_at, outcome = excluded.outcome, \
+             payment_deadline = excluded.payment_deadline, updated_at = excluded.updated_at, \
+             revision = excluded.revision, quarantined = excluded.quarantined, \
+             memory = excluded.memory"
+        );
+        let processes: Vec<&ProcessRow> = rows.iter().map(|draft| &draft.process).collect();
+        sqlx::query(SAVE)
+            .bind(column(&processes, |process| process.order_id))
+            .bind(column(&processes, |process| process.status))
+            .bind(column(&processes, |process| process.step.as_deref()))
+            .bind(column(&processes, |process| process.unwinding))
+            .bind(column(&processes, |process| process.attempts))
+            .bind(column(&processes, |process| process.error.as_deref()))
+            .bind(column(&processes, |process| process.next_attempt_at))
+            .bind(column(&processes, |process| process.outcome))
+            .bind(column(&processes, |process| process.payment_deadline))
+            .bind(column(&processes, |process| process.started_at))
+            .bind(column(&processes, |process| process.updated_at))
+            .bind(column(&processes, |process| process.revision))
+            .bind(column(&processes, |process| process.quarantined))
+            .bind(column(rows, |draft| draft.memory.as_ref()))
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
+
+impl Draft {
+    /// Makes the row say what `state` says. The rules are the domain's own.
+    fn show(&mut self, state: &FulfilmentState) {
+        let process = &mut self.process;
+        let (status, step, outcome) = match phase(state) {
+            Phase::NotStarted => (ProcessStatus::Running, None, None),
+            Phase::Due(step) => (ProcessStatus::Running, Some(step), None),
+            Phase::Waiting { step, .. } => (ProcessStatus::Waiting, Some(step), None),
+            Phase::Parked(step) => (ProcessStatus::Parked, Some(step), None),
+            Phase::Finished(outcome) => (ProcessStatus::Finished, None, Some(outcome)),
+        };
+        let progress = match state {
+            FulfilmentState::Running(progress) => Some(progress),
+            FulfilmentState::NotStarted | FulfilmentState::Finished(_) => None,
+        };
+        let trouble = progress
+            .and_then(|progress| progress.trouble.as_ref())
+            .filter(|trouble| Some(trouble.step) == step);
+        process.status = status;
+        process.step = step.map(|step| step.name().to_owned());
+        process.outcome = outcome.map(outcome_of);
+        process.attempts = trouble.map_or(0, |trouble| i64::from(trouble.attempts));
+        process.error = trouble.map(|trouble| trouble.error.clone());
+        process.next_attempt_at = trouble.and_then(|trouble| trouble.retry_at);
+        process.payment_deadline = progress.and_then(|progress| progress.payment_deadline());
+        process.unwinding = progress.map_or(process.unwinding, |p| p.ending.is_some());
+        self.memory = progress.map(|progress| Json(Memory::from(progress)));
+    }
+}
+
+const fn outcome_of(outcome: Outcome) -> ProcessOutcome {
+    match outcome {
+        Outcome::Fulfilled => ProcessOutcome::Fulfilled,
+        Outcome::Cancelled => ProcessOutcome::Cancelled,
+        Outcome::Rejected => ProcessOutcome::Rejected,
+    }
+}

@@ -1,0 +1,161 @@
+//! Where the parcels are.
+
+use chrono::{DateTime, Utc};
+use domain::ids::ShipmentId;
+use domain::shipment::{Shipment, ShipmentEvent};
+use journal::Recorded;
+use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::ProjectionName;
+use crate::code::ShipmentStatus;
+use crate::projection::{Projection, Unfoldable, column, row};
+
+/// The shipment of an order.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ShipmentRow {
+    /// The shipment's id.
+    pub id: Uuid,
+    /// The order it brings.
+    pub order_id: Uuid,
+    /// How far it has come.
+    pub status: ShipmentStatus,
+    /// Under which the carrier can be asked.
+    pub tracking_number: String,
+    /// When the booking was recorded.
+    pub booked_at: DateTime<Utc>,
+    /// When the hand-over to the carrier was recorded.
+    pub handed_over_at: Option<DateTime<Utc>>,
+    /// When it was delivered, by the carrier's clock.
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// When its last event was recorded.
+    pub updated_at: DateTime<Utc>,
+    /// Revision of the last event of its stream in this row.
+    pub revision: i64,
+    /// Whether a later event could not be understood: the row is right, but may be out of date.
+    pub quarantined: bool,
+}
+
+/// The columns of [`ShipmentRow`].
+macro_rules! shipment_columns {
+    () => {
+        "id, order_id, status, tracking_number, booked_at, handed_over_at, delivered_at, updated_at, \
+         revision, quarantined"
+    };
+}
+pub(crate) use shipment_columns;
+
+/// The projection.
+pub(crate) struct Shipments;
+
+row!(ShipmentRow, id: Uuid);
+
+impl Projection for Shipments {
+    const NAME: ProjectionName = ProjectionName::Shipments;
+    const VERSION: i32 = 1;
+    const TABLES: &'static str = "
+        create table shipments (
+            id uuid primary key,
+            order_id uuid not null,
+            status text not null check (status in
+                ('booked', 'handed-over', 'delivered', 'cancelled')),
+            tracking_number text not null,
+            booked_at timestamptz not null,
+            handed_over_at timestamptz,
+            delivered_at timestamptz,
+            updated_at timestamptz not null,
+            revision bigint not null,
+            quarantined boolean not null
+        );
+        create index shipments_order on shipments (order_id);
+    ";
+    const VIEWS: &'static str = "
+        drop view if exists read_model.shipments;
+        create view read_model.shipments as select * from shipments;
+    ";
+    type Source = Shipment;
+    type Row = ShipmentRow;
+
+    fn key(id: &ShipmentId) -> Uuid {
+        id.0
+    }
+
+    fn begin(
+        id: &ShipmentId,
+        event: &ShipmentEvent,
+        recorded: &Recorded,
+    ) -> Result<ShipmentRow, Unfoldable> {
+        match event {
+            ShipmentEvent::Booked(event) => Ok(ShipmentRow {
+                id: id.0,
+                order_id: event.order.0,
+                status: ShipmentStatus::Booked,
+                tracking_number: event.tracking_number.to_string(),
+                booked_at: recorded.metadata.recorded_at,
+                handed_over_at: None,
+                delivered_at: None,
+                updated_at: recorded.metadata.recorded_at,
+                revision: 0,
+                quarantined: false,
+            }),
+            ShipmentEvent::HandedOver(_)
+            | ShipmentEvent::Delivered(_)
+            | ShipmentEvent::Cancelled(_) => Err(Unfoldable::not_first(recorded)),
+        }
+    }
+
+    fn evolve(
+        row: &mut ShipmentRow,
+        event: &ShipmentEvent,
+        recorded: &Recorded,
+    ) -> Result<(), Unfoldable> {
+        match event {
+            ShipmentEvent::Booked(_) => return Err(Unfoldable::repeated(recorded)),
+            ShipmentEvent::HandedOver(_) => {
+                row.status = ShipmentStatus::HandedOver;
+                row.handed_over_at = Some(recorded.metadata.recorded_at);
+            }
+            ShipmentEvent::Delivered(event) => {
+                row.status = ShipmentStatus::Delivered;
+                row.delivered_at = Some(event.delivered_at);
+            }
+            ShipmentEvent::Cancelled(_) => row.status = ShipmentStatus::Cancelled,
+        }
+        Ok(())
+    }
+
+    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<ShipmentRow>> {
+        const LOAD: &str =
+            concat!("select ", shipment_columns!(), " from shipments where id = any($1)");
+        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    }
+
+    async fn save(connection: &mut PgConnection, rows: &[&ShipmentRow]) -> sqlx::Result<()> {
+        const SAVE: &str = concat!(
+            "insert into shipments (",
+            shipment_columns!(),
+            ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
+             $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], \
+             $9::bigint[], $10::boolean[]) \
+             on conflict (id) do update set status = excluded.status, \
+             handed_over_at = excluded.handed_over_at, delivered_at = excluded.delivered_at, \
+             updated_at = excluded.updated_at, revision = excluded.revision, \
+             quarantined = excluded.quarantined"
+        );
+        sqlx::query(SAVE)
+            .bind(column(rows, |row| row.id))
+            .bind(column(rows, |row| row.order_id))
+            .bind(column(rows, |row| row.status))
+            .bind(column(rows, |row| row.tracking_number.as_str()))
+            .bind(column(rows, |row| row.booked_at))
+            .bind(column(rows, |row| row.handed_over_at))
+            .bind(column(rows, |row| row.delivered_at))
+            .bind(column(rows, |row| row.updated_at))
+            .bind(column(rows, |row| row.revision))
+            .bind(column(rows, |row| row.quarantined))
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,31 @@
+//! Queries over what partners did for orders: payments and shipments.
+
+use uuid::Uuid;
+
+use super::{Error, PaymentRow, Reader, ShipmentRow};
+use crate::projections::payments::payment_columns;
+use crate::projections::shipments::shipment_columns;
+
+const PAYMENTS_OF: &str = concat!(
+    "select ",
+    payment_columns!(),
+    " from read_model.payments where order_id = any($1) order by order_id, id"
+);
+
+const SHIPMENTS_OF: &str = concat!(
+    "select ",
+    shipment_columns!(),
+    " from read_model.shipments where order_id = any($1) order by order_id, id"
+);
+
+impl Reader {
+    /// The payments of these orders.
+    pub async fn payments_of(&self, orders: &[Uuid]) -> Result<Vec<PaymentRow>, Error> {
+        Ok(sqlx::query_as(PAYMENTS_OF).bind(orders).fetch_all(&self.pool).await?)
+    }
+
+    /// The shipments of these orders.
+    pub async fn shipments_of(&self, orders: &[Uuid]) -> Result<Vec<ShipmentRow>, Error> {
+        Ok(sqlx::query_as(SHIPMENTS_OF).bind(orders).fetch_all(&self.pool).await?)
+    }
+}

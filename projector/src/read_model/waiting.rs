@@ -1,0 +1,197 @@
+//! Waiting until a projection has got somewhere, and how far it has got.
+//!
+//! One session per reader listens for everybody who waits. Notifications can be missed, so whoever
+//! waits also looks for itself now and then.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use journal::Position;
+use sqlx::FromRow;
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Error, ProjectionName, Reader};
+
+/// The channel on which projectors tell that a live generation has moved: `orders 12/12`.
+pub(crate) const CHANNEL: &str = "orderstore_checkpoint";
+
+/// How often those who wait look for themselves, in case a notification was missed.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How far a projection had got when waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// The position, or further: reads now see everything up to it.
+    Yes(Position),
+    /// Not there when the time was over: reads are stale.
+    NotYet(Position),
+}
+
+impl Reached {
+    /// Whether reads see everything up to the position that was waited for.
+    pub const fn is_there(self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+
+    /// How far the projection is.
+    pub const fn position(self) -> Position {
+        match self {
+            Self::Yes(position) | Self::NotYet(position) => position,
+        }
+    }
+}
+
+/// How far the live generation of a projection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// Everything up to here is in its rows.
+    pub position: Position,
+    /// When its worker was last seen alive, by the database's clock: rows are at most as old as
+    /// this, plus what the worker has not come to yet.
+    pub updated_at: DateTime<Utc>,
+    /// Whether its worker had nothing left to do when it was last seen.
+    pub caught_up: bool,
+}
+
+const FRESHNESS: &str = "select c.commit_position, c.prepare_position, c.updated_at, c.caught_up \
+     from orderstore.checkpoints c \
+     join orderstore.projections p on p.name = c.projection and p.generation = c.generation \
+     where p.name = $1 and p.state = 'live'";
+
+#[derive(FromRow)]
+struct Checkpoint {
+    commit_position: i64,
+    prepare_position: i64,
+    updated_at: DateTime<Utc>,
+    caught_up: bool,
+}
+
+impl Reader {
+    /// How far the live generation of `projection` is.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] when there is none yet.
+    pub async fn freshness(&self, projection: ProjectionName) -> Result<Freshness, Error> {
+        let row: Option<Checkpoint> = sqlx::query_as(FRESHNESS)
+            .bind(projection.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        let Some(row) = row else { return Err(Error::NotReady(sqlx::Error::RowNotFound)) };
+        let position = Position::from_signed(row.commit_position, row.prepare_position)
+            .unwrap_or(Position::START);
+        Ok(Freshness { position, updated_at: row.updated_at, caught_up: row.caught_up })
+    }
+
+    /// Waits until the live generation of `projection` has got to `position`, for `limit` at most.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and [`Error::NotReady`] at once: waiting for a database that is not
+    /// there helps nobody.
+    pub async fn wait_for(
+        &self,
+        projection: ProjectionName,
+        position: Position,
+        limit: Duration,
+    ) -> Result<Reached, Error> {
+        let end = Instant::now() + limit;
+        let mut heard = self.arrivals.listen();
+        loop {
+            if let Some(known) = known(&heard.borrow_and_update(), projection, position) {
+                return Ok(Reached::Yes(known));
+            }
+            let is = self.freshness(projection).await?.position;
+            if is >= position {
+                return Ok(Reached::Yes(is));
+            }
+            let look_again = end.min(Instant::now() + LOOK_AGAIN);
+            let told = heard.wait_for(|all| known(all, projection, position).is_some());
+            // Both ends lead to another look, and a listener that is gone makes no difference.
+            let _ = timeout_at(look_again, told).await;
+            if Instant::now() >= end {
+                return Ok(Reached::NotYet(is));
+            }
+        }
+    }
+}
+
+type Positions = HashMap<ProjectionName, Position>;
+
+fn known(all: &Positions, projection: ProjectionName, wanted: Position) -> Option<Position> {
+    all.get(&projection).copied().filter(|position| *position >= wanted)
+}
+
+/// The one listening session of a reader, started when somebody first waits.
+pub(super) struct Arrivals {
+    pool: PgPool,
+    listener: Mutex<Option<(watch::Receiver<Positions>, AbortOnDropHandle<()>)>>,
+}
+
+impl Arrivals {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, listener: Mutex::new(None) }
+    }
+
+    fn listen(&self) -> watch::Receiver<Positions> {
+        let mut listener =
+            self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (positions, _task) = listener.get_or_insert_with(|| {
+            let (tell, positions) = watch::channel(Positions::new());
+            let task = tokio::spawn(listen(self.pool.clone(), tell));
+            (positions, AbortOnDropHandle::new(task))
+        });
+        positions.clone()
+    }
+}
+
+async fn listen(pool: PgPool, tell: watch::Sender<Positions>) {
+    while !pool.is_closed() {
+        if let Err(error) = hear(&pool, &tell).await {
+            tracing::debug!(%error, "listening for checkpoints was interrupted");
+        }
+        // What was heard before an interruption may not be true afterwards: the database may be
+        // another one, or have lost its last moments.
+        tell.send_replace(Positions::new());
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Listens until the session breaks.
+async fn hear(pool: &PgPool, tell: &watch::Sender<Positions>) -> sqlx::Result<()> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    while let Some(notification) = listener.try_recv().await? {
+        let Some((name, position)) = parse(notification.payload()) else { continue };
+        tell.send_modify(|all| {
+            all.insert(name, position);
+        });
+    }
+    Ok(())
+}
+
+fn parse(payload: &str) -> Option<(ProjectionName, Position)> {
+    let (name, position) = payload.split_once(' ')?;
+    Some((name.parse().ok()?, position.parse().ok()?))
+}
+
+/// What is sent over [`CHANNEL`].
+pub(crate) fn payload(projection: ProjectionName, position: Position) -> String {
+    format!("{projection} {position}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sent_is_understood() {
+        let position = Position { commit: 12, prepare: 11 };
+        let payload = payload(ProjectionName::Fulfilments, position);
+        assert_eq!(parse(&payload), Some((ProjectionName::Fulfilments, position)));
+        assert_eq!(parse("nonsense"), None);
+    }
+}
