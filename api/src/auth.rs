@@ -203,6 +203,7 @@ impl Verifier {
         })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors, not ours")]
     fn refusal(&self, error: &jsonwebtoken::errors::Error) -> Refused {
         use jsonwebtoken::errors::ErrorKind;
         match error.kind() {
@@ -233,9 +234,9 @@ fn actor(subject: &str) -> Result<String, Refused> {
     if !subject.chars().all(|c| c.is_ascii_graphic()) {
         return Err(invalid("`sub` must be printable ASCII without spaces"));
     }
-    let named = ["user:", "client:"].iter().any(|kind| {
-        subject.strip_prefix(kind).is_some_and(|name| !name.is_empty())
-    });
+    let named = ["user:", "client:"]
+        .iter()
+        .any(|kind| subject.strip_prefix(kind).is_some_and(|name| !name.is_empty()));
     Ok(if named { subject.to_owned() } else { format!("client:{subject}") })
 }
 
@@ -248,8 +249,11 @@ fn public_key(pem: &[u8]) -> Option<(DecodingKey, Algorithm)> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path)
-        .map_err(|source| Error::File { what: "read", path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| Error::File {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Editors and `echo` end a file with a line break, which is not part of the secret.

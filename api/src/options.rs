@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Choices for [`serve`](crate::serve) and for who is let in.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Address to listen on; 0.0.0.0 for every network
     #[arg(long, value_name = "ADDRESS", env = "ORDERSTORE_HTTP_HOST", default_value = "127.0.0.1")]

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
 /// How long an API that cannot be reached, or says that it is busy, is asked again.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A client of one API, with a token.
 #[derive(Clone)]
@@ -58,7 +58,8 @@ impl Client {
     async fn try_run(&self, body: &Value) -> Result<Value, Failure> {
         let url = format!("{}/graphql", self.base_url);
         let sent = self.http.post(&url).bearer_auth(&self.token).json(body).send().await;
-        let unreachable = || format!("no API answers at {}; is `orderstore up` running?", self.base_url);
+        let unreachable =
+            || format!("no API answers at {}; is `orderstore up` running?", self.base_url);
         let response = match sent {
             Ok(response) => response,
             Err(error) => return Err(Failure::Passing(anyhow!(error).context(unreachable()))),
@@ -70,13 +71,17 @@ impl Client {
                 return Err(Failure::Lasting(anyhow!(error).context(format!("HTTP {status}"))));
             }
         };
-        let Some(errors) = answer.get("errors").and_then(Value::as_array).filter(|it| !it.is_empty())
+        let Some(errors) =
+            answer.get("errors").and_then(Value::as_array).filter(|it| !it.is_empty())
         else {
             return Ok(answer.get("data").cloned().unwrap_or_default());
         };
         let error = anyhow!("{}", messages(errors));
         let passing = errors.iter().any(|error| {
-            matches!(error.pointer("/extensions/code").and_then(Value::as_str), Some("UNAVAILABLE" | "STALE_READ"))
+            matches!(
+                error.pointer("/extensions/code").and_then(Value::as_str),
+                Some("UNAVAILABLE" | "STALE_READ")
+            )
         });
         Err(if passing { Failure::Passing(error) } else { Failure::Lasting(error) })
     }
@@ -91,9 +96,11 @@ impl Client {
         let mut request = url.into_client_request()?;
         let protocol = HeaderValue::from_static("graphql-transport-ws");
         request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let (mut socket, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .context("the API does not accept a WebSocket")?;
+        let without_delay = true;
+        let (mut socket, _) =
+            tokio_tungstenite::connect_async_with_config(request, None, without_delay)
+                .await
+                .context("the API does not accept a WebSocket")?;
         let payload = json!({ "authorization": format!("Bearer {}", self.token) });
         send(&mut socket, &json!({ "type": "connection_init", "payload": payload })).await?;
         let payload = json!({ "query": query, "variables": variables });
@@ -104,7 +111,10 @@ impl Client {
                     Ok(Message::Text(text)) => text,
                     Ok(Message::Close(frame)) => {
                         let reason = frame.map(|it| it.reason.to_string()).unwrap_or_default();
-                        return Some((Err(anyhow!("the API closed the subscription: {reason}")), socket));
+                        return Some((
+                            Err(anyhow!("the API closed the subscription: {reason}")),
+                            socket,
+                        ));
                     }
                     Ok(_) => continue,
                     Err(error) => return Some((Err(error.into()), socket)),
@@ -116,7 +126,10 @@ impl Client {
                         return Some((understand(&payload), socket));
                     }
                     Some("error") => {
-                        return Some((Err(anyhow!("the API refused the subscription: {message}")), socket));
+                        return Some((
+                            Err(anyhow!("the API refused the subscription: {message}")),
+                            socket,
+                        ));
                     }
                     Some("complete") => return None,
                     Some("ping") => {
@@ -132,7 +145,9 @@ impl Client {
 }
 
 fn understand(payload: &Value) -> anyhow::Result<Value> {
-    if let Some(errors) = payload.get("errors").and_then(Value::as_array).filter(|it| !it.is_empty()) {
+    if let Some(errors) =
+        payload.get("errors").and_then(Value::as_array).filter(|it| !it.is_empty())
+    {
         bail!("{}", messages(errors));
     }
     Ok(payload.get("data").cloned().unwrap_or_default())

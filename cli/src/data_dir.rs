@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which data directory.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub(crate) struct Location {
     /// Folder of a store on embedded defaults: event store, Postgres, development token.
     /// Default: `.orderstore` in the current folder, or `/var/lib/orderstore` when started as root
@@ -74,9 +75,26 @@ impl DataDir {
         self.0.join("running.json")
     }
 
+    pub(crate) fn create(&self) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.0).with_context(|| format!("cannot create {}", self.0.display()))
+    }
+
+    /// ` --data-dir …` if a command has to be told, nothing if it finds this folder by itself.
+    pub(crate) fn as_argument(&self) -> String {
+        let default = Location { data_dir: None }.resolve();
+        let is_default = default.is_ok_and(|default| default.0 == self.0);
+        if is_default { String::new() } else { format!(" --data-dir {}", self.0.display()) }
+    }
+
+    /// Writes the token that other commands use.
+    pub(crate) fn write_token(&self, token: &str) -> anyhow::Result<()> {
+        self.create()?;
+        write_private(&self.token_file(), token.as_bytes())
+    }
+
     /// Tells other commands where the store is and how to be let in.
     pub(crate) fn announce(&self, running: &Running, token: &str) -> anyhow::Result<()> {
-        write_private(&self.token_file(), token.as_bytes())?;
+        self.write_token(token)?;
         write_private(&self.running_file(), &serde_json::to_vec_pretty(running)?)
     }
 

@@ -77,6 +77,11 @@ const SCENARIOS: [Scenario; 5] = [
     },
 ];
 
+/// Number and title of each story.
+pub(crate) fn titles() -> Vec<(u32, String)> {
+    (1..).zip(SCENARIOS).map(|(number, it)| (number, it.title.to_owned())).collect()
+}
+
 /// The story of that number, from 1.
 pub(crate) fn find(number: u32) -> Option<Scenario> {
     SCENARIOS.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
@@ -171,7 +176,7 @@ impl Teller {
 
     /// Shows every event of the order until its process has finished.
     async fn watch(&self, order: &str) -> anyhow::Result<()> {
-        let query = "subscription($id: ID!) { it: orderEvents(orderId: $id) { \
+        let query = "subscription($id: UUID!) { it: orderEvents(orderId: $id) { \
             type stream recordedAt actor data } }";
         let mut events = self.client.subscribe(query, json!({ "id": order })).await?;
         while let Some(data) = events.next().await {
@@ -180,7 +185,7 @@ impl Teller {
             let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or("");
             let detail = detail(event.get("data"));
             let elapsed = self.start.elapsed().as_millis();
-            self.say(&format!("{elapsed:>6} ms {:<28} {detail}", text("type")));
+            self.say(&format!("{elapsed:>6} ms {:<33} {detail}", text("type")));
             if self.scenario.cancels_after == Some(detail.as_str()) {
                 self.cancel(order).await?;
             }
@@ -202,13 +207,12 @@ impl Teller {
     /// Compares the end with what it has to be, as the read models see it.
     async fn check(&self, order: &str, sku: &str) -> anyhow::Result<()> {
         let expected = self.scenario.expected;
-        let query = "query($id: ID!, $sku: String!) { \
+        let query = "query($id: UUID!, $sku: String!) { \
             order(id: $id) { status payment { status } process { status } } \
             stock(sku: $sku) { onHand reserved } }";
         let deadline = Instant::now() + std::time::Duration::from_secs(10);
         loop {
-            let answer: Value =
-                self.client.run(query, json!({ "id": order, "sku": sku })).await?;
+            let answer: Value = self.client.run(query, json!({ "id": order, "sku": sku })).await?;
             let text = |path: &str| answer.pointer(path).and_then(Value::as_str).map(str::to_owned);
             let number = |path: &str| answer.pointer(path).and_then(as_count);
             let (status, payment) = (text("/order/status"), text("/order/payment/status"));

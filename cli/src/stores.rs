@@ -16,6 +16,7 @@ const EVENT_STORE: &str = "esdb://127.0.0.1:2113?tls=false";
 
 /// The event store of a command.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct EventStore {
     /// Address of the event store. Default: that of the store running on `--data-dir`, else
     /// `esdb://127.0.0.1:2113?tls=false`
@@ -34,6 +35,11 @@ impl EventStore {
         Ok(Journal::connect(journal::Options::new(address), Arc::new(SystemClock))?)
     }
 
+    /// The data directory that the store is looked for in.
+    pub(crate) fn data_dir(&self) -> anyhow::Result<data_dir::DataDir> {
+        self.data_dir.resolve()
+    }
+
     fn default_address(&self) -> anyhow::Result<journal::Address> {
         let running = self.data_dir.resolve()?.running();
         let address = running.map_or_else(|| EVENT_STORE.to_owned(), |it| it.event_store);
@@ -43,11 +49,12 @@ impl EventStore {
 
 /// The API of a command.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Api {
     /// Address of the API. Default: that of the store running on `--data-dir`, else
     /// `http://127.0.0.1:4000`
-    #[arg(long, value_name = "URL", env = "ORDERSTORE_API")]
-    api: Option<String>,
+    #[arg(long = "api", value_name = "URL", env = "ORDERSTORE_API")]
+    url: Option<String>,
     /// Bearer token for the API. Default: the development token in `--data-dir`
     #[arg(long, value_name = "JWT", env = "ORDERSTORE_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -65,7 +72,7 @@ impl Api {
             )
         })?;
         let running = data_dir.running().map(|it| it.api);
-        let api = self.api.clone().or(running).unwrap_or_else(|| API.to_owned());
+        let api = self.url.clone().or(running).unwrap_or_else(|| API.to_owned());
         Client::new(&api, token)
     }
 }

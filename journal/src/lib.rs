@@ -30,7 +30,7 @@
 //!
 //! # The client's defects, and how each is met
 //!
-//! They are those of `eventstore` 4.0.0, which is pinned for that reason. Each has a test.
+//! They are those of `eventstore` 4.0.0, which is pinned for that reason. What we do about them is tested.
 //!
 //! | defect | met by |
 //! |---|---|

@@ -10,6 +10,7 @@ use crate::Error;
 
 /// How to reach the event store.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Address of the event store: `esdb://host:2113?tls=false`, `esdb+discover://name:2113` or
     /// several hosts for a cluster, `user:password@` for a secured one

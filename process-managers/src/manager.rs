@@ -91,9 +91,10 @@ impl ProcessManager {
         self.status.clone()
     }
 
-    /// Whether they have died, which nothing short of a defect makes them do.
-    pub fn is_dead(&self) -> bool {
-        self.task.is_finished()
+    /// Tells whether they have died, which nothing short of a defect makes them do.
+    pub fn death(&self) -> impl Fn() -> bool + Send + Sync + Clone + use<> {
+        let task = self.task.abort_handle();
+        move || task.is_finished()
     }
 
     /// Lets running steps end, notes how far it came, and stops. Takes a few seconds at most.

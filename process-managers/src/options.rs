@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How processes are driven, and where the partners are.
 #[derive(Debug, Clone, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Base address of the payment gateway (docs/partners.md says what it must answer)
     #[arg(long, value_name = "URL", env = "ORDERSTORE_PAYMENT_GATEWAY")]

@@ -70,6 +70,8 @@ macro_rules! codes {
     )+};
 }
 
+pub(crate) use codes;
+
 codes! {
     /// How far an order has come.
     OrderStatus {

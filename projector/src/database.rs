@@ -1,10 +1,9 @@
 //! Sessions with Postgres, and what its errors mean for us.
 
 use std::str::FromStr;
-use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection};
 
 /// What kind of trouble an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +14,8 @@ pub(crate) enum Trouble {
     NoSuchTable,
     /// A value does not fit into its column, or breaks a constraint.
     Data,
+    /// Somebody else holds a lock that we need, for longer than we wait.
+    Locked,
     /// Anything else.
     Other,
 }
@@ -47,6 +48,8 @@ impl Trouble {
             // too_many_connections, cannot_connect_now, admin_shutdown, crash_shutdown,
             // database_dropped, read_only_sql_transaction (a fail-over is under way)
             "53300" | "57P03" | "57P01" | "57P02" | "57P04" | "25006" => Self::Unreachable,
+            // lock_not_available, deadlock_detected, serialization_failure
+            "55P03" | "40P01" | "40001" => Self::Locked,
             // connection_exception
             _ if state.starts_with("08") => Self::Unreachable,
             // data_exception, integrity_constraint_violation, program_limit_exceeded
@@ -74,4 +77,31 @@ pub(crate) async fn prepare_for_reading(connection: &mut PgConnection) -> sqlx::
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// A session that writes the tables of one generation, which unqualified names stand for.
+pub(crate) async fn connect_for_writing(
+    address: &PgConnectOptions,
+    schema: &str,
+) -> sqlx::Result<PgConnection> {
+    let mut connection = address.clone().application_name("orderstore projector").connect().await?;
+    // Rows and checkpoint are in one transaction: a crash of the server that loses the last of
+    // them loses both, and the events are folded again. So nobody has to wait for the disk. Where
+    // it matters (epochs, promotions) the transaction says otherwise.
+    // The time-outs are for a session whose other end has silently gone: its locks must go, too.
+    sqlx::query(
+        "select set_config('search_path', $1, false), \
+         set_config('synchronous_commit', 'off', false), \
+         set_config('lock_timeout', '5s', false), \
+         set_config('idle_in_transaction_session_timeout', '60s', false)",
+    )
+    .bind(schema)
+    .execute(&mut connection)
+    .await?;
+    Ok(connection)
+}
+
+/// A session for bookkeeping.
+pub(crate) async fn connect(address: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    address.clone().application_name("orderstore projector").connect().await
 }

@@ -155,6 +155,13 @@ impl<'q, P: Projection> Fold<'q, P> {
         slot.row.as_ref()
     }
 
+    /// Has all rows written, also those that no event changes.
+    pub(crate) fn rewrite(&mut self) {
+        for slot in &mut self.rows {
+            slot.changed = true;
+        }
+    }
+
     /// Counts a gap that has been filled.
     pub(crate) fn healed(&mut self) {
         self.tally.gaps_healed += 1;

@@ -1,21 +1,44 @@
 //! Read models in Postgres: the only SQL in the workspace.
 //!
-//! In reading order: the [names](ProjectionName) and [codes](mod@code) that rows are made of; a
-//! [`projection`] and the six of them ([`projections`]); how a batch of events is [folded](fold);
-//! the [database] and what is kept about [generations](generation) in it; the [`worker`] that moves
-//! one generation forward; the [`projector`] that keeps workers going; [`rebuild`] and [`status`].
-//! Readers start at [`read_model`], and need nothing else.
+//! In reading order: the [names](ProjectionName) and codes that rows are made of; what a
+//! `projection` is, and the six `projections`; how a batch of events is folded (`fold`); sessions
+//! with the `database` and the `failure`s of it; the `bookkeeping` of who may write what; the
+//! `writer` of one generation; how `generation`s come and go; the `worker` that moves one forward;
+//! the [`Projector`] that keeps workers going; the [`Rebuild`] of projections and their [`status`].
+//! Readers start at [`read_model`] and need nothing else.
 
 mod code;
-mod database;
-mod error;
-mod fold;
 mod name;
 
 mod projection;
 mod projections;
 
+mod fold;
+
+mod database;
+mod error;
+mod failure;
+mod options;
+
+mod bookkeeping;
+mod writer;
+
+mod generation;
+
+mod worker;
+
+mod projector;
+
+mod rebuild;
+
+mod status;
+
 pub mod read_model;
 
 pub use error::Error;
 pub use name::{ProjectionName, UnknownProjection};
+pub use options::Options;
+pub use projector::Projector;
+pub use rebuild::{BuildProgress, Rebuild, Rebuilt};
+pub use status::{GenerationState, ProjectionStatus, Quarantined, migrate, status};
+pub use worker::{Role, Stats, WorkerStatus};

@@ -3,6 +3,7 @@
 use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use journal::Recorded;
 use schemas::{Aggregate, ParseId, StoredEvent, StreamName, Undecodable, id_in, stream_of};
 use sqlx::postgres::PgConnection;
@@ -47,16 +48,16 @@ pub(crate) trait Projection: Send + Sync + 'static {
     ) -> Result<(), Unfoldable>;
 
     /// The rows with these keys, as far as there are any.
-    fn load(
-        connection: &mut PgConnection,
-        keys: &[<Self::Row as Row>::Key],
-    ) -> impl Future<Output = sqlx::Result<Vec<Self::Row>>> + Send;
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [<Self::Row as Row>::Key],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Self::Row>>>;
 
     /// Inserts or updates all of `rows` (which have different keys) in a few statements.
-    fn save(
-        connection: &mut PgConnection,
-        rows: &[&Self::Row],
-    ) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a Self::Row],
+    ) -> BoxFuture<'a, sqlx::Result<()>>;
 }
 
 /// The events that a projection folds.

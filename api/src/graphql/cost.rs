@@ -35,7 +35,9 @@ pub(super) enum TooExpensive {
         max: u64,
     },
     /// Fragments in fragments in fragments, or in themselves.
-    #[error("the query is nested more than {MAX_NESTING} deep, or one of its fragments contains itself")]
+    #[error(
+        "the query is nested more than {MAX_NESTING} deep, or one of its fragments contains itself"
+    )]
     TooDeep,
 }
 
@@ -149,6 +151,8 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use async_graphql::parser::parse_query;
 
     use super::*;
@@ -167,7 +171,7 @@ mod tests {
     fn fragments_that_double_each_other_are_counted_not_walked() {
         let mut query = "query { ...f0 } ".to_owned();
         for n in 0..40 {
-            query += &format!("fragment f{n} on Query {{ ...f{} ...f{} }} ", n + 1, n + 1);
+            write!(query, "fragment f{n} on Query {{ ...f{} ...f{} }} ", n + 1, n + 1).unwrap();
         }
         query += "fragment f40 on Query { __typename }";
         assert!(matches!(checked(&query), Err(TooExpensive::TooMany { what: "fields", .. })));
@@ -179,7 +183,7 @@ mod tests {
         assert_eq!(checked(own), Err(TooExpensive::TooDeep));
         let mut chain = "query { ...f0 } ".to_owned();
         for n in 0..5_000 {
-            chain += &format!("fragment f{n} on Query {{ ...f{} }} ", n + 1);
+            write!(chain, "fragment f{n} on Query {{ ...f{} }} ", n + 1).unwrap();
         }
         assert_eq!(checked(&chain), Err(TooExpensive::TooDeep));
     }

@@ -57,9 +57,8 @@ impl Gate {
             traceparent: self.origin.traceparent.clone(),
         };
         let wanted = request.operation_name.clone();
-        let document = request
-            .parsed_query()
-            .map_err(|error| refuse(Code::BadRequest, error.message))?;
+        let document =
+            request.parsed_query().map_err(|error| refuse(Code::BadRequest, error.message))?;
         cost::check(document)
             .map_err(|error| refuse(Code::QueryTooExpensive, error.to_string()))?;
         let kind = check_access(document, wanted.as_deref(), &caller)?;
@@ -100,7 +99,9 @@ impl Executor for Gate {
         match self.admit(&mut request) {
             Ok(OperationType::Subscription) => {
                 let responses = match session_data {
-                    Some(data) => self.schema.execute_stream_with_session_data(request, data).boxed(),
+                    Some(data) => {
+                        self.schema.execute_stream_with_session_data(request, data).boxed()
+                    }
                     None => self.schema.execute_stream(request).boxed(),
                 };
                 responses.map(with_codes).boxed()
@@ -109,9 +110,7 @@ impl Executor for Gate {
                 let gate = self.clone();
                 stream::once(async move { gate.run(request).await }).boxed()
             }
-            Err(errors) => {
-                stream::once(async move { Response::from_errors(errors) }).boxed()
-            }
+            Err(errors) => stream::once(async move { Response::from_errors(errors) }).boxed(),
         }
     }
 }

@@ -26,10 +26,9 @@ impl MoneyInput {
     pub(crate) fn read(
         &self,
         currency: Currency,
-        path: &[String],
+        mut path: Vec<String>,
         problems: &mut Problems,
     ) -> Option<Money> {
-        let below = |name: &str| [path, &[name.to_owned()]].concat();
         if let Some(given) = &self.currency_code
             && given.0 != currency.code()
         {
@@ -37,10 +36,12 @@ impl MoneyInput {
                 "the amount is in `{}`, but everything here is in {currency}; one order has one currency",
                 given.0
             );
-            problems.add(UserError::invalid(below("currencyCode"), message));
+            path.push("currencyCode".to_owned());
+            problems.add(UserError::invalid(path, message));
             return None;
         }
-        problems.check(Money::parse(&self.amount.0, currency), below("amount"))
+        path.push("amount".to_owned());
+        problems.check(Money::parse(&self.amount.0, currency), path)
     }
 }
 
@@ -69,9 +70,8 @@ pub(crate) fn read_lines(
 ) -> Vec<Line> {
     let read = |(n, line): (usize, &LineInput)| {
         let sku = problems.check(Sku::new(&line.sku), at!["lines", n, "sku"]);
-        let quantity =
-            problems.check(Quantity::new(line.quantity), at!["lines", n, "quantity"]);
-        let unit_price = line.unit_price.read(currency, &at!["lines", n, "unitPrice"], problems);
+        let quantity = problems.check(Quantity::new(line.quantity), at!["lines", n, "quantity"]);
+        let unit_price = line.unit_price.read(currency, at!["lines", n, "unitPrice"], problems);
         Some(Line {
             sku: sku?,
             title: line.title.clone(),
@@ -91,15 +91,13 @@ pub(crate) fn read_key(
     problems: &mut Problems,
 ) -> Option<IdempotencyKey> {
     let field = at!["idempotencyKey"];
-    match given.or(caller.idempotency_key.as_deref()) {
-        Some(key) => problems.check(IdempotencyKey::new(key), field),
-        None => {
-            let message = "an idempotency key is needed: here, or as the HTTP header \
-                           Idempotency-Key; choose one per intention and repeat it on a retry";
-            problems.add(UserError::invalid(field, message));
-            None
-        }
+    if let Some(key) = given.or(caller.idempotency_key.as_deref()) {
+        return problems.check(IdempotencyKey::new(key), field);
     }
+    let message = "an idempotency key is needed: here, or as the HTTP header Idempotency-Key; \
+                   choose one per intention and repeat it on a retry";
+    problems.add(UserError::invalid(field, message));
+    None
 }
 
 /// Where each SKU stands first, and where it stands again.

@@ -110,7 +110,10 @@ async fn pass_on(
         match journal.head().await {
             Ok(head) => break head,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot follow events yet");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot follow events yet"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }

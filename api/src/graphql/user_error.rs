@@ -28,7 +28,11 @@ pub(crate) enum UserErrorCode {
 #[graphql(
     field(name = "message", ty = "&String", desc = "What is wrong and what to do, for people."),
     field(name = "code", ty = "&UserErrorCode", desc = "What is wrong, for programs."),
-    field(name = "field", ty = "&Vec<String>", desc = "Path of the field, such as `input`, `lines`, `0`, `sku`.")
+    field(
+        name = "field",
+        ty = "&Vec<String>",
+        desc = "Path of the field, such as `input`, `lines`, `0`, `sku`."
+    )
 )]
 pub(crate) enum UserError {
     InvalidInput(InvalidInput),

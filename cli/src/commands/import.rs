@@ -229,13 +229,15 @@ impl Importer {
             }
             bar.set_position(now.completed.min(totals.orders));
             let cancelled = -now.credited;
-            if now.completed >= totals.orders && now.gross == totals.gross && cancelled == totals.cancelled
+            if now.completed >= totals.orders
+                && now.gross == totals.gross
+                && cancelled == totals.cancelled
             {
                 bar.finish_and_clear();
                 eprintln!("The read models agree, to the {}.", smallest_unit(self.currency));
                 return Ok(());
             }
-            if since.elapsed() > Duration::from_secs(60) {
+            if since.elapsed() > Duration::from_mins(1) {
                 bar.finish_and_clear();
                 bail!(
                     "the read models do not agree: {} of {} orders completed, gross {} instead of {}, cancelled {} instead of {}; \
@@ -260,14 +262,16 @@ impl Importer {
         let data: SalesTotalsData =
             self.client.run(query, json!({ "channel": self.channel.as_str() })).await?;
         let mut found = ReadModels::default();
-        let minor = |amount: &str| Money::parse(amount, self.currency).map(|it| i128::from(it.minor));
+        let minor =
+            |amount: &str| Money::parse(amount, self.currency).map(|it| i128::from(it.minor));
         for row in data.totals.orders.iter().filter(|it| it.currency == self.currency.code()) {
             found.gross += minor(&row.gross.amount)?;
             if row.status == "COMPLETED" {
                 found.completed += row.orders;
             }
         }
-        for row in data.totals.credit_notes.iter().filter(|it| it.currency == self.currency.code()) {
+        for row in data.totals.credit_notes.iter().filter(|it| it.currency == self.currency.code())
+        {
             found.credited += minor(&row.total.amount)?;
         }
         Ok(found)
@@ -379,7 +383,8 @@ fn progress(total: u64) -> ProgressBar {
         ProgressDrawTarget::hidden()
     };
     let template = "{bar:40} {pos}/{len}  {per_sec}  {eta} left  {msg}";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 

@@ -107,18 +107,21 @@ fn find_columns(header: &StringRecord) -> anyhow::Result<[usize; 8]> {
 
 fn parse_row(record: &StringRecord, columns: &[usize; 8], reading: Reading) -> Result<Row, String> {
     let field = |index: usize| -> Result<&str, String> {
-        let text = record.get(columns[index]).ok_or_else(|| format!("{} is missing", COLUMNS[index]))?;
+        let text =
+            record.get(columns[index]).ok_or_else(|| format!("{} is missing", COLUMNS[index]))?;
         Ok(text.trim())
     };
-    let say = |index: usize| move |error: &dyn std::fmt::Display| format!("{}: {error}", COLUMNS[index]);
+    let say =
+        |index: usize| move |error: &dyn std::fmt::Display| format!("{}: {error}", COLUMNS[index]);
     let invoice = field(0)?.to_uppercase();
     if invoice.is_empty() {
         return Err("InvoiceNo is empty".to_owned());
     }
     // The same article is written 85123A and 85123a.
     let sku = Sku::new(field(1)?.to_uppercase().replace(' ', "-")).map_err(|e| say(1)(&e))?;
-    let quantity: i64 =
-        field(3)?.parse().map_err(|_| format!("Quantity: `{}` is no whole number", field(3).unwrap_or("")))?;
+    let quantity: i64 = field(3)?
+        .parse()
+        .map_err(|_| format!("Quantity: `{}` is no whole number", field(3).unwrap_or("")))?;
     if quantity == 0 {
         return Err("Quantity: is zero".to_owned());
     }
@@ -144,5 +147,7 @@ fn parse_date(text: &str, zone: Tz) -> Result<DateTime<Utc>, String> {
     let later = local + chrono::TimeDelta::hours(1);
     let moment = zone.from_local_datetime(&local).earliest();
     let moment = moment.or_else(|| zone.from_local_datetime(&later).earliest());
-    moment.map(|it| it.with_timezone(&Utc)).ok_or_else(|| format!("`{text}` does not exist in {zone}"))
+    moment
+        .map(|it| it.with_timezone(&Utc))
+        .ok_or_else(|| format!("`{text}` does not exist in {zone}"))
 }

@@ -48,7 +48,9 @@ impl Reason {
         match self {
             Self::Malformed => "the row cannot be read",
             Self::Bookkeeping => "a fee or adjustment of the shop's own books, not sold to anyone",
-            Self::StockWriteOff => "a negative quantity that is on no credit note: stock written off",
+            Self::StockWriteOff => {
+                "a negative quantity that is on no credit note: stock written off"
+            }
             Self::NothingSold => "an invoice without a price: stock moved, nothing sold",
             Self::NotCredited => "a positive quantity on a credit note: nothing is credited",
             Self::Refused => "refused by the order store",
@@ -89,16 +91,15 @@ pub(crate) fn sort(rows: Vec<Row>, malformed: Vec<Malformed>) -> Sorted {
     let mut documents: Vec<Document> = Vec::new();
     let mut places = std::collections::HashMap::new();
     for row in rows {
-        match reason_against(&row) {
-            Some(reason) => sorted.reject_row(reason, &row),
-            None => {
-                let place = *places.entry(row.invoice.clone()).or_insert_with(|| {
-                    documents.push(Document { number: row.invoice.clone(), rows: vec![] });
-                    documents.len() - 1
-                });
-                documents[place].rows.push(row);
-            }
+        if let Some(reason) = reason_against(&row) {
+            sorted.reject_row(reason, &row);
+            continue;
         }
+        let place = *places.entry(row.invoice.clone()).or_insert_with(|| {
+            documents.push(Document { number: row.invoice.clone(), rows: vec![] });
+            documents.len() - 1
+        });
+        documents[place].rows.push(row);
     }
     for document in documents {
         if is_credit_note(&document.number) {
@@ -116,7 +117,8 @@ pub(crate) fn sort(rows: Vec<Row>, malformed: Vec<Malformed>) -> Sorted {
 
 impl Sorted {
     fn reject_row(&mut self, reason: Reason, row: &Row) {
-        let example = format!("{} {} × {} at {}", row.invoice, row.quantity, row.sku, row.unit_price);
+        let example =
+            format!("{} {} × {} at {}", row.invoice, row.quantity, row.sku, row.unit_price);
         self.reject(reason, row.gross(), example);
     }
 

@@ -187,7 +187,13 @@ async fn commands_that_wait_for_one_stream_are_appended_together() {
     assert_eq!(length(&journal, "a").await, LIMIT + 1);
     let stats = counters.stats();
     assert!(stats.appends <= 20, "{stats:?}");
-    assert_eq!(counters.busy_streams(), 0, "idle lanes are closed");
+    // Lanes without work are closed.
+    must(async {
+        while counters.busy_streams() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

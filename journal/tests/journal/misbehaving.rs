@@ -84,6 +84,7 @@ async fn a_server_that_keeps_failing_is_not_asked_for_ever() {
 
     assert!(matches!(appended, Err(Error::Unavailable { in_doubt: true, .. })));
     assert_eq!(server.calls_so_far(), 4);
+    assert_eq!(server.connections(), 1, "the client works, so it stays");
 }
 
 #[tokio::test]

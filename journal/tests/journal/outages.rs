@@ -11,7 +11,7 @@ use crate::{connect, must};
 
 #[tokio::test]
 async fn a_store_that_comes_up_late_is_waited_for() {
-    let mut store = Store::reserve(|options| options).await;
+    let mut store = Store::reserve(|options| options);
     let journal = store.journal();
     let impatient = connect(store.address(), Duration::from_millis(100));
     let early = impatient.ready().await;
@@ -28,7 +28,7 @@ async fn a_store_that_comes_up_late_is_waited_for() {
 
 #[tokio::test]
 async fn a_subscription_may_begin_before_the_store_does() {
-    let mut store = Store::reserve(|options| options).await;
+    let mut store = Store::reserve(|options| options);
     let journal = store.journal();
     let mut subscription = journal.subscribe(Filter::categories(&["counter"]), Position::START);
     assert!(!subscription.is_connected());

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -41,6 +42,7 @@ type Script = dyn Fn(&Call) -> Reply + Send + Sync;
 pub(crate) struct Scripted {
     address: SocketAddr,
     calls: watch::Receiver<Vec<Call>>,
+    connections: Arc<AtomicUsize>,
     _accepting: AbortOnDropHandle<Infallible>,
 }
 
@@ -67,13 +69,16 @@ impl Scripted {
             });
             script(&call)
         });
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
         let accepting = tokio::spawn(async move {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
+                counter.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(converse(connection, Arc::clone(&script)));
             }
         });
-        Self { address, calls, _accepting: AbortOnDropHandle::new(accepting) }
+        Self { address, calls, connections, _accepting: AbortOnDropHandle::new(accepting) }
     }
 
     pub(crate) fn address(&self) -> journal::Address {
@@ -83,6 +88,11 @@ impl Scripted {
     /// Waits until there were `count` calls of the kind, and gives them.
     pub(crate) async fn calls(&mut self, count: usize) -> Vec<Call> {
         self.calls.wait_for(|calls| calls.len() >= count).await.unwrap().clone()
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) fn calls_so_far(&self) -> usize {

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use embedded_store::{Options, Server, serve};
 use journal::Journal;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{PATIENCE, connect, must};
 
 pub(crate) struct Store {
     options: Options,
     address: SocketAddr,
+    /// Keeps the port from being given to somebody else while the server is down. Only Linux lets
+    /// a listener use it all the same.
+    _port: Option<TcpSocket>,
     server: Option<Server>,
     directory: TempDir,
 }
@@ -22,19 +25,22 @@ impl Store {
     }
 
     pub(crate) async fn start_with(choose: impl FnOnce(Options) -> Options) -> Self {
-        let mut store = Self::reserve(choose).await;
+        let mut store = Self::reserve(choose);
         store.start_again().await;
         store
     }
 
     /// A place for a server that does not run yet.
-    pub(crate) async fn reserve(choose: impl FnOnce(Options) -> Options) -> Self {
+    pub(crate) fn reserve(choose: impl FnOnce(Options) -> Options) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options =
             choose(Options { durable: false, ..Options::at(directory.path().join("store")) });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { options, address, server: None, directory }
+        let port = TcpSocket::new_v4().unwrap();
+        port.set_reuseaddr(true).unwrap();
+        port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = port.local_addr().unwrap();
+        let port = cfg!(target_os = "linux").then_some(port);
+        Self { options, address, _port: port, server: None, directory }
     }
 
     pub(crate) async fn start_again(&mut self) {

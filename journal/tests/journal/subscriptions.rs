@@ -1,6 +1,7 @@
 //! Following what happens.
 
 use eventstore::{AppendToStreamOptions, Client, EventData};
+use futures::TryStreamExt;
 use journal::{Delivery, ExpectedRevision, Filter, Journal, Position, Subscription};
 use schemas::StreamName;
 
@@ -160,4 +161,37 @@ async fn an_event_of_somebody_else_is_passed_and_counted() {
 #[should_panic(expected = "not a category")]
 fn a_stream_name_is_no_category() {
     let _ = Filter::categories(&["counter-a"]);
+}
+
+#[tokio::test]
+async fn readers_that_stop_hold_nobody_else_up() {
+    let store = Store::start().await;
+    let journal = store.journal();
+    let mut expected = ExpectedRevision::NoStream;
+    // For each reader more than may wait for it, here and on its way.
+    for _ in 0..24 {
+        let appended = journal.append(&stream("a"), expected, vec![large(700_000)]).await.unwrap();
+        expected = ExpectedRevision::Exact(appended.revision);
+    }
+    let mut stopped = Vec::new();
+    for _ in 0..6 {
+        let filter = Filter::categories(&["counter"]);
+        let subscription = journal.subscribe(filter, Position::START);
+        must(subscription.connected().wait_for(|connected| *connected)).await.unwrap();
+        let mut events = journal.read(&stream("a"), 0);
+        must(events.try_next()).await.unwrap().unwrap();
+        stopped.push((subscription, events));
+    }
+
+    let mut other = journal.subscribe(Filter::categories(&["order"]), Position::START);
+    let order = append(&journal, &StreamName::new("order", "a"), 1).await;
+    assert_eq!(events(&mut other, 1).await, [order]);
+
+    // Nor have they missed anything.
+    for (mut subscription, events) in stopped {
+        let rest: Vec<_> = must(events.try_collect()).await.unwrap();
+        assert_eq!(rest.len(), 23);
+        let positions = self::events(&mut subscription, 24).await;
+        assert_eq!(positions[1..], rest.iter().map(|event| event.position).collect::<Vec<_>>());
+    }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::credit_note::{CreditNote, CreditNoteDetails, CreditNoteEvent};
 use domain::ids::CreditNoteId;
+use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -155,18 +156,28 @@ impl Projection for CreditNotes {
         }
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<Draft>> {
-        const LOAD: &str =
-            concat!("select ", credit_note_columns!(), " from credit_notes where id = any($1)");
-        let notes: Vec<CreditNoteRow> =
-            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
-        Ok(notes.into_iter().map(|note| Draft { note, lines: vec![] }).collect())
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [Uuid],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
+        Box::pin(async move {
+            const LOAD: &str =
+                concat!("select ", credit_note_columns!(), " from credit_notes where id = any($1)");
+            let notes: Vec<CreditNoteRow> =
+                sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
+            Ok(notes.into_iter().map(|note| Draft { note, lines: vec![] }).collect())
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
-        save_notes(connection, rows).await?;
-        let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
-        save_lines(connection, &lines).await
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a Draft],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            save_notes(connection, rows).await?;
+            let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
+            save_lines(connection, &lines).await
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::Decider;
 use domain::fulfilment::{Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, phase};
 use domain::ids::OrderId;
+use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -168,20 +169,29 @@ impl Projection for Fulfilments {
         Ok(())
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<Draft>> {
-        const LOAD: &str = concat!(
-            "select ",
-            process_columns!(),
-            ", memory from fulfilments where order_id = any($1)"
-        );
-        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [Uuid],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
+        Box::pin(async move {
+            const LOAD: &str = concat!(
+                "select ",
+                process_columns!(),
+                ", memory from fulfilments where order_id = any($1)"
+            );
+            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
-        const SAVE: &str = concat!(
-            "insert into fulfilments (",
-            process_columns!(),
-            ", memory) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], \
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a Draft],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            const SAVE: &str = concat!(
+                "insert into fulfilments (",
+                process_columns!(),
+                ", memory) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], \
              $5::bigint[], $6::text[], $7::timestamptz[], $8::text[], $9::timestamptz[], \
              $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::boolean[], $14::jsonb[]) \
              on conflict (order_id) do update set status = excluded.status, step = excluded.step, \
@@ -190,26 +200,27 @@ impl Projection for Fulfilments {
              payment_deadline = excluded.payment_deadline, updated_at = excluded.updated_at, \
              revision = excluded.revision, quarantined = excluded.quarantined, \
              memory = excluded.memory"
-        );
-        let processes: Vec<&ProcessRow> = rows.iter().map(|draft| &draft.process).collect();
-        sqlx::query(SAVE)
-            .bind(column(&processes, |process| process.order_id))
-            .bind(column(&processes, |process| process.status))
-            .bind(column(&processes, |process| process.step.as_deref()))
-            .bind(column(&processes, |process| process.unwinding))
-            .bind(column(&processes, |process| process.attempts))
-            .bind(column(&processes, |process| process.error.as_deref()))
-            .bind(column(&processes, |process| process.next_attempt_at))
-            .bind(column(&processes, |process| process.outcome))
-            .bind(column(&processes, |process| process.payment_deadline))
-            .bind(column(&processes, |process| process.started_at))
-            .bind(column(&processes, |process| process.updated_at))
-            .bind(column(&processes, |process| process.revision))
-            .bind(column(&processes, |process| process.quarantined))
-            .bind(column(rows, |draft| draft.memory.as_ref()))
-            .execute(connection)
-            .await
-            .map(drop)
+            );
+            let processes: Vec<&ProcessRow> = rows.iter().map(|draft| &draft.process).collect();
+            sqlx::query(SAVE)
+                .bind(column(&processes, |process| process.order_id))
+                .bind(column(&processes, |process| process.status))
+                .bind(column(&processes, |process| process.step.as_deref()))
+                .bind(column(&processes, |process| process.unwinding))
+                .bind(column(&processes, |process| process.attempts))
+                .bind(column(&processes, |process| process.error.as_deref()))
+                .bind(column(&processes, |process| process.next_attempt_at))
+                .bind(column(&processes, |process| process.outcome))
+                .bind(column(&processes, |process| process.payment_deadline))
+                .bind(column(&processes, |process| process.started_at))
+                .bind(column(&processes, |process| process.updated_at))
+                .bind(column(&processes, |process| process.revision))
+                .bind(column(&processes, |process| process.quarantined))
+                .bind(column(rows, |draft| draft.memory.as_ref()))
+                .execute(connection)
+                .await
+                .map(drop)
+        })
     }
 }
 

@@ -10,3 +10,54 @@ pub(crate) mod shipments;
 pub(crate) mod fulfilments;
 
 pub(crate) mod credit_notes;
+
+#[cfg(test)]
+mod tests;
+
+use crate::ProjectionName;
+use crate::projection::Projection;
+
+/// What is the same for all rows of a projection, without its types.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Definition {
+    pub(crate) name: ProjectionName,
+    pub(crate) version: i32,
+    pub(crate) tables: &'static str,
+    pub(crate) views: &'static str,
+}
+
+impl Definition {
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::of::<orders::Orders>(),
+        Self::of::<stock_levels::StockLevels>(),
+        Self::of::<payments::Payments>(),
+        Self::of::<shipments::Shipments>(),
+        Self::of::<fulfilments::Fulfilments>(),
+        Self::of::<credit_notes::CreditNotes>(),
+    ];
+
+    const fn of<P: Projection>() -> Self {
+        Self { name: P::NAME, version: P::VERSION, tables: P::TABLES, views: P::VIEWS }
+    }
+}
+
+/// Something that is done with the projection of a name, whatever its types.
+pub(crate) trait With {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn with<P: Projection>(self) -> Self::Output;
+}
+
+/// Does `what` with the projection called `name`.
+pub(crate) fn with<W: With>(name: ProjectionName, what: W) -> W::Output {
+    match name {
+        ProjectionName::Orders => what.with::<orders::Orders>(),
+        ProjectionName::StockLevels => what.with::<stock_levels::StockLevels>(),
+        ProjectionName::Payments => what.with::<payments::Payments>(),
+        ProjectionName::Shipments => what.with::<shipments::Shipments>(),
+        ProjectionName::Fulfilments => what.with::<fulfilments::Fulfilments>(),
+        ProjectionName::CreditNotes => what.with::<credit_notes::CreditNotes>(),
+    }
+}

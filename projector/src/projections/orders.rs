@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::ids::OrderId;
 use domain::order::{self, Order, OrderEvent, OrderPlaced};
+use futures::future::BoxFuture;
 use journal::Recorded;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -183,16 +184,28 @@ impl Projection for Orders {
         Ok(())
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<Draft>> {
-        const LOAD: &str = concat!("select ", order_columns!(), " from orders where id = any($1)");
-        let orders: Vec<OrderRow> = sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
-        Ok(orders.into_iter().map(|order| Draft { order, lines: vec![] }).collect())
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [Uuid],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
+        Box::pin(async move {
+            const LOAD: &str =
+                concat!("select ", order_columns!(), " from orders where id = any($1)");
+            let orders: Vec<OrderRow> =
+                sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
+            Ok(orders.into_iter().map(|order| Draft { order, lines: vec![] }).collect())
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
-        save_orders(connection, rows).await?;
-        let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
-        save_lines(connection, &lines).await
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a Draft],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            save_orders(connection, rows).await?;
+            let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
+            save_lines(connection, &lines).await
+        })
     }
 }
 

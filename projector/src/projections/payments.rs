@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::{OrderId, PartnerReference, PaymentId};
 use domain::money::Money;
 use domain::payment::{Payment, PaymentEvent};
+use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -143,42 +144,52 @@ impl Projection for Payments {
         Ok(())
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<PaymentRow>> {
-        const LOAD: &str =
-            concat!("select ", payment_columns!(), " from payments where id = any($1)");
-        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [Uuid],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<PaymentRow>>> {
+        Box::pin(async move {
+            const LOAD: &str =
+                concat!("select ", payment_columns!(), " from payments where id = any($1)");
+            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&PaymentRow]) -> sqlx::Result<()> {
-        const SAVE: &str = concat!(
-            "insert into payments (",
-            payment_columns!(),
-            ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], \
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a PaymentRow],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            const SAVE: &str = concat!(
+                "insert into payments (",
+                payment_columns!(),
+                ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], \
              $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::boolean[], \
              $12::timestamptz[], $13::bigint[], $14::boolean[]) \
              on conflict (id) do update set status = excluded.status, \
              captured_minor = excluded.captured_minor, voided_minor = excluded.voided_minor, \
              refunded_minor = excluded.refunded_minor, updated_at = excluded.updated_at, \
              revision = excluded.revision, quarantined = excluded.quarantined"
-        );
-        sqlx::query(SAVE)
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| row.order_id))
-            .bind(column(rows, |row| row.status))
-            .bind(column(rows, |row| row.currency.as_str()))
-            .bind(column(rows, |row| row.authorised_minor))
-            .bind(column(rows, |row| row.captured_minor))
-            .bind(column(rows, |row| row.voided_minor))
-            .bind(column(rows, |row| row.refunded_minor))
-            .bind(column(rows, |row| row.reference.as_deref()))
-            .bind(column(rows, |row| row.decline_code.as_deref()))
-            .bind(column(rows, |row| row.settled_elsewhere))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .bind(column(rows, |row| row.quarantined))
-            .execute(connection)
-            .await
-            .map(drop)
+            );
+            sqlx::query(SAVE)
+                .bind(column(rows, |row| row.id))
+                .bind(column(rows, |row| row.order_id))
+                .bind(column(rows, |row| row.status))
+                .bind(column(rows, |row| row.currency.as_str()))
+                .bind(column(rows, |row| row.authorised_minor))
+                .bind(column(rows, |row| row.captured_minor))
+                .bind(column(rows, |row| row.voided_minor))
+                .bind(column(rows, |row| row.refunded_minor))
+                .bind(column(rows, |row| row.reference.as_deref()))
+                .bind(column(rows, |row| row.decline_code.as_deref()))
+                .bind(column(rows, |row| row.settled_elsewhere))
+                .bind(column(rows, |row| row.updated_at))
+                .bind(column(rows, |row| row.revision))
+                .bind(column(rows, |row| row.quarantined))
+                .execute(connection)
+                .await
+                .map(drop)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::ids::ShipmentId;
 use domain::shipment::{Shipment, ShipmentEvent};
+use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -125,37 +126,47 @@ impl Projection for Shipments {
         Ok(())
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[Uuid]) -> sqlx::Result<Vec<ShipmentRow>> {
-        const LOAD: &str =
-            concat!("select ", shipment_columns!(), " from shipments where id = any($1)");
-        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [Uuid],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<ShipmentRow>>> {
+        Box::pin(async move {
+            const LOAD: &str =
+                concat!("select ", shipment_columns!(), " from shipments where id = any($1)");
+            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&ShipmentRow]) -> sqlx::Result<()> {
-        const SAVE: &str = concat!(
-            "insert into shipments (",
-            shipment_columns!(),
-            ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a ShipmentRow],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            const SAVE: &str = concat!(
+                "insert into shipments (",
+                shipment_columns!(),
+                ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
              $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], \
              $9::bigint[], $10::boolean[]) \
              on conflict (id) do update set status = excluded.status, \
              handed_over_at = excluded.handed_over_at, delivered_at = excluded.delivered_at, \
              updated_at = excluded.updated_at, revision = excluded.revision, \
              quarantined = excluded.quarantined"
-        );
-        sqlx::query(SAVE)
-            .bind(column(rows, |row| row.id))
-            .bind(column(rows, |row| row.order_id))
-            .bind(column(rows, |row| row.status))
-            .bind(column(rows, |row| row.tracking_number.as_str()))
-            .bind(column(rows, |row| row.booked_at))
-            .bind(column(rows, |row| row.handed_over_at))
-            .bind(column(rows, |row| row.delivered_at))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .bind(column(rows, |row| row.quarantined))
-            .execute(connection)
-            .await
-            .map(drop)
+            );
+            sqlx::query(SAVE)
+                .bind(column(rows, |row| row.id))
+                .bind(column(rows, |row| row.order_id))
+                .bind(column(rows, |row| row.status))
+                .bind(column(rows, |row| row.tracking_number.as_str()))
+                .bind(column(rows, |row| row.booked_at))
+                .bind(column(rows, |row| row.handed_over_at))
+                .bind(column(rows, |row| row.delivered_at))
+                .bind(column(rows, |row| row.updated_at))
+                .bind(column(rows, |row| row.revision))
+                .bind(column(rows, |row| row.quarantined))
+                .execute(connection)
+                .await
+                .map(drop)
+        })
     }
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::ids::Sku;
 use domain::stock::{Stock, StockEvent};
+use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
@@ -89,40 +90,48 @@ impl Projection for StockLevels {
             StockEvent::Received(event) => (i64::from(event.quantity), 0),
             StockEvent::Reserved(event) => (0, i64::from(event.quantity)),
             StockEvent::Released(event) => (0, -i64::from(event.quantity)),
-            StockEvent::Shipped(event) => {
-                (-i64::from(event.quantity), -i64::from(event.quantity))
-            }
+            StockEvent::Shipped(event) => (-i64::from(event.quantity), -i64::from(event.quantity)),
         };
         let (on_hand, reserved) = (plus(row.on_hand, on_hand)?, plus(row.reserved, reserved)?);
         (row.on_hand, row.reserved) = (on_hand, reserved);
         Ok(())
     }
 
-    async fn load(connection: &mut PgConnection, keys: &[String]) -> sqlx::Result<Vec<StockRow>> {
-        const LOAD: &str =
-            concat!("select ", stock_columns!(), " from stock_levels where sku = any($1)");
-        sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+    fn load<'a>(
+        connection: &'a mut PgConnection,
+        keys: &'a [String],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<StockRow>>> {
+        Box::pin(async move {
+            const LOAD: &str =
+                concat!("select ", stock_columns!(), " from stock_levels where sku = any($1)");
+            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
+        })
     }
 
-    async fn save(connection: &mut PgConnection, rows: &[&StockRow]) -> sqlx::Result<()> {
-        const SAVE: &str = concat!(
-            "insert into stock_levels (",
-            stock_columns!(),
-            ") select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], \
+    fn save<'a>(
+        connection: &'a mut PgConnection,
+        rows: &'a [&'a StockRow],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(async move {
+            const SAVE: &str = concat!(
+                "insert into stock_levels (",
+                stock_columns!(),
+                ") select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], \
              $5::bigint[], $6::boolean[]) \
              on conflict (sku) do update set on_hand = excluded.on_hand, \
              reserved = excluded.reserved, updated_at = excluded.updated_at, \
              revision = excluded.revision, quarantined = excluded.quarantined"
-        );
-        sqlx::query(SAVE)
-            .bind(column(rows, |row| row.sku.as_str()))
-            .bind(column(rows, |row| row.on_hand))
-            .bind(column(rows, |row| row.reserved))
-            .bind(column(rows, |row| row.updated_at))
-            .bind(column(rows, |row| row.revision))
-            .bind(column(rows, |row| row.quarantined))
-            .execute(connection)
-            .await
-            .map(drop)
+            );
+            sqlx::query(SAVE)
+                .bind(column(rows, |row| row.sku.as_str()))
+                .bind(column(rows, |row| row.on_hand))
+                .bind(column(rows, |row| row.reserved))
+                .bind(column(rows, |row| row.updated_at))
+                .bind(column(rows, |row| row.revision))
+                .bind(column(rows, |row| row.quarantined))
+                .execute(connection)
+                .await
+                .map(drop)
+        })
     }
 }

@@ -40,7 +40,7 @@ impl From<sqlx::Error> for Error {
         match Trouble::of(&error) {
             Trouble::Unreachable => Self::Unavailable(error),
             Trouble::NoSuchTable => Self::NotReady(error),
-            Trouble::Data | Trouble::Other => Self::Failed(error),
+            Trouble::Data | Trouble::Locked | Trouble::Other => Self::Failed(error),
         }
     }
 }

@@ -16,9 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, ProjectionName, Reader};
-
-/// The channel on which projectors tell that a live generation has moved: `orders 12/12`.
-pub(crate) const CHANNEL: &str = "orderstore_checkpoint";
+use crate::bookkeeping::CHANNEL;
 
 /// How often those who wait look for themselves, in case a notification was missed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -77,10 +75,8 @@ impl Reader {
     /// # Errors
     /// [`Error::NotReady`] when there is none yet.
     pub async fn freshness(&self, projection: ProjectionName) -> Result<Freshness, Error> {
-        let row: Option<Checkpoint> = sqlx::query_as(FRESHNESS)
-            .bind(projection.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
+        let row: Option<Checkpoint> =
+            sqlx::query_as(FRESHNESS).bind(projection.as_str()).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Err(Error::NotReady(sqlx::Error::RowNotFound)) };
         let position = Position::from_signed(row.commit_position, row.prepare_position)
             .unwrap_or(Position::START);
@@ -137,8 +133,7 @@ impl Arrivals {
     }
 
     fn listen(&self) -> watch::Receiver<Positions> {
-        let mut listener =
-            self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut listener = self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (positions, _task) = listener.get_or_insert_with(|| {
             let (tell, positions) = watch::channel(Positions::new());
             let task = tokio::spawn(listen(self.pool.clone(), tell));
@@ -178,11 +173,6 @@ fn parse(payload: &str) -> Option<(ProjectionName, Position)> {
     Some((name.parse().ok()?, position.parse().ok()?))
 }
 
-/// What is sent over [`CHANNEL`].
-pub(crate) fn payload(projection: ProjectionName, position: Position) -> String {
-    format!("{projection} {position}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +180,7 @@ mod tests {
     #[test]
     fn what_is_sent_is_understood() {
         let position = Position { commit: 12, prepare: 11 };
-        let payload = payload(ProjectionName::Fulfilments, position);
+        let payload = crate::bookkeeping::payload(ProjectionName::Fulfilments, position);
         assert_eq!(parse(&payload), Some((ProjectionName::Fulfilments, position)));
         assert_eq!(parse("nonsense"), None);
     }

@@ -186,10 +186,7 @@ impl From<OrderRow> for Order {
 
 impl Order {
     /// The order as a command left it; `None` when there is none.
-    pub(crate) fn executed(
-        id: OrderId,
-        executed: &Executed<domain::order::Order>,
-    ) -> Option<Self> {
+    pub(crate) fn executed(id: OrderId, executed: &Executed<domain::order::Order>) -> Option<Self> {
         let placed_at = executed.events.iter().find_map(|event| match event {
             OrderEvent::Placed(placed) => Some(placed.placed_at),
             OrderEvent::Confirmed(_)
@@ -233,20 +230,17 @@ impl Order {
     }
 
     /// Why it was cancelled or rejected, if it was.
-    async fn reason(&self, ctx: &Context<'_>) -> Result<Option<OrderReason>, Error> {
+    async fn reason(&self) -> Option<OrderReason> {
         match &self.source {
-            Source::Row(row) => match &row.reason {
-                None => Ok(None),
-                Some(json) => read_reason(json).map(Some).map_err(|error| internal(ctx, &error)),
-            },
-            Source::Aggregate { status, .. } => Ok(match status {
+            Source::Row(row) => row.reason.as_deref().and_then(read_reason),
+            Source::Aggregate { status, .. } => match status {
                 domain::order::OrderStatus::Cancelled(reason) => Some((*reason).into()),
                 domain::order::OrderStatus::Rejected(reason) => Some(reason.clone().into()),
                 domain::order::OrderStatus::Pending
                 | domain::order::OrderStatus::Confirmed
                 | domain::order::OrderStatus::Shipped
                 | domain::order::OrderStatus::Completed => None,
-            }),
+            },
         }
     }
 
@@ -394,12 +388,12 @@ impl Order {
     }
 }
 
-/// Cancelled orders keep a plain text, rejected ones an object.
-fn read_reason(json: &str) -> Result<OrderReason, serde_json::Error> {
+/// Cancelled orders keep a plain text, rejected ones an object; both are the domain's own JSON.
+fn read_reason(json: &str) -> Option<OrderReason> {
     if json.starts_with('{') {
-        return serde_json::from_str::<RejectReason>(json).map(Into::into);
+        return serde_json::from_str::<RejectReason>(json).ok().map(Into::into);
     }
-    serde_json::from_str::<domain::order::CancelReason>(json).map(Into::into)
+    serde_json::from_str::<domain::order::CancelReason>(json).ok().map(Into::into)
 }
 
 /// A command that changed nothing, or something else, does not know when the order was placed.

@@ -37,8 +37,8 @@ pub(crate) struct CreditNoteIssueInput {
     lines: Vec<LineInput>,
     /// How much is credited: must be the sum over the lines.
     total: MoneyInput,
-    /// When it was issued; now when left out.
-    issued_at: Option<DateTime<Utc>>,
+    /// When it was issued.
+    issued_at: DateTime<Utc>,
 }
 
 /// What became of `creditNoteIssue`.
@@ -63,7 +63,7 @@ impl CreditNoteIssue {
         input: CreditNoteIssueInput,
     ) -> Result<CreditNoteIssuePayload, Error> {
         let (caller, services) = (Caller::of(ctx), Services::of(ctx));
-        let (key, details) = match read(&input, caller, services.now()) {
+        let (key, details) = match read(&input, caller) {
             Ok(wanted) => wanted,
             Err(errors) => return Ok(refused(errors)),
         };
@@ -90,7 +90,6 @@ fn refused(user_errors: Vec<UserError>) -> CreditNoteIssuePayload {
 fn read(
     input: &CreditNoteIssueInput,
     caller: &Caller,
-    now: DateTime<Utc>,
 ) -> Result<(IdempotencyKey, CreditNoteDetails), Vec<UserError>> {
     let mut problems = Problems::default();
     let p = &mut problems;
@@ -98,12 +97,13 @@ fn read(
     let number = p.check(PartnerReference::new(&input.number), at!["number"]);
     let channel = p.check(Channel::new(&input.channel), at!["channel"]);
     let customer = input.customer.as_ref().map(|id| p.check(CustomerRef::new(id), at!["customer"]));
-    let issued_at = input.issued_at.unwrap_or(now).duration_trunc(TimeDelta::microseconds(1));
+    // What is kept everywhere is microseconds.
+    let issued_at = input.issued_at.duration_trunc(TimeDelta::microseconds(1));
     let issued_at = p.check(issued_at, at!["issuedAt"]);
     let currency = p.check(input.currency_code.0.parse::<Currency>(), at!["currencyCode"]);
     let money = currency.map(|currency| {
         let lines = read_lines(&input.lines, currency, p);
-        (lines, input.total.read(currency, &at!["total"], p))
+        (lines, input.total.read(currency, at!["total"], p))
     });
     let read = || {
         let (lines, total) = money?;

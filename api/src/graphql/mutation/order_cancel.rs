@@ -92,6 +92,7 @@ fn user_error(broken: &OrderRejection) -> Option<UserError> {
         | OrderRejection::TitleTooLong { .. }
         | OrderRejection::NegativePrice { .. }
         | OrderRejection::Arithmetic { .. }
+        | OrderRejection::TooManyUnits { .. }
         | OrderRejection::TotalCurrency
         | OrderRejection::TotalMismatch { .. } => None,
     }

@@ -157,7 +157,7 @@ fn read(
     // Amounts mean nothing without their currency.
     let money = currency.map(|currency| {
         let lines = read_lines(&input.lines, currency, p);
-        (currency, lines, input.total.read(currency, &at!["total"], p))
+        (currency, lines, input.total.read(currency, at!["total"], p))
     });
     let read = || {
         let (currency, lines, total) = money?;
@@ -234,7 +234,8 @@ async fn unknown_skus(
     services: &Services,
     details: &OrderDetails,
 ) -> Result<Vec<UserError>, Error> {
-    let goods = || details.lines.iter().enumerate().filter(|(_, line)| line.kind == LineKind::Goods);
+    let goods =
+        || details.lines.iter().enumerate().filter(|(_, line)| line.kind == LineKind::Goods);
     let doubtful = services.known_skus.unknown_of(goods().map(|(_, line)| &line.sku));
     let unknown: Vec<Sku> = stream::iter(doubtful)
         .map(|sku| async move {
@@ -260,9 +261,9 @@ async fn unknown_skus(
 fn user_error(broken: &OrderRejection) -> Option<UserError> {
     Some(match broken {
         OrderRejection::IdempotencyConflict => UserError::conflict(at!["idempotencyKey"], broken),
-        OrderRejection::NoLines | OrderRejection::TooManyLines { .. } => {
-            UserError::invalid(at!["lines"], broken)
-        }
+        OrderRejection::NoLines
+        | OrderRejection::TooManyLines { .. }
+        | OrderRejection::TooManyUnits { .. } => UserError::invalid(at!["lines"], broken),
         OrderRejection::TitleTooLong { line, .. } => {
             UserError::invalid(at!["lines", line, "title"], broken)
         }
@@ -272,9 +273,7 @@ fn user_error(broken: &OrderRejection) -> Option<UserError> {
         OrderRejection::Arithmetic { line, source } => {
             UserError::invalid(at!["lines", line, "unitPrice", "amount"], source)
         }
-        OrderRejection::TotalCurrency => {
-            UserError::invalid(at!["total", "currencyCode"], broken)
-        }
+        OrderRejection::TotalCurrency => UserError::invalid(at!["total", "currencyCode"], broken),
         OrderRejection::TotalMismatch { declared, computed } => {
             UserError::mismatch(at!["total", "amount"], broken, *declared, *computed)
         }

@@ -97,10 +97,8 @@ async fn receive(
 ) -> Result<Received, Error> {
     let Item { number, sku, quantity } = item;
     let command_id = caller.command_id(&["stockReceive", sku.as_str(), key.as_str()]);
-    let command = StockCommand::Receive {
-        receipt: ReceiptId::derive(caller.actor(), &sku, key),
-        quantity,
-    };
+    let command =
+        StockCommand::Receive { receipt: ReceiptId::derive(caller.actor(), &sku, key), quantity };
     match services.stocks.execute(&sku, command, caller.context(command_id, receipt)).await {
         Ok(executed) => {
             services.known_skus.remember(&sku);

@@ -95,7 +95,6 @@ impl Orders {
 
     /// Orders, the latest placed first unless asked for otherwise. Needs the scope `orders:read`.
     #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
-    #[expect(clippy::too_many_arguments, reason = "they are the field's, and all optional but one")]
     async fn orders(
         &self,
         ctx: &Context<'_>,

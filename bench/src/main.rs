@@ -1,0 +1,29 @@
+//! Measures. Every figure is a ratio against a limit that is taken in the same run, in alternation,
+//! because absolute figures of one machine say little on another, or an hour later.
+
+mod place;
+mod stage;
+
+use clap::{Parser, Subcommand};
+
+/// Measures, and prints ratios against limits taken in the same run.
+#[derive(Debug, Parser)]
+struct Bench {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum What {
+    /// Placing an order through GraphQL against a bare append through the same client
+    Place,
+}
+
+fn main() -> anyhow::Result<()> {
+    let bench = Bench::parse();
+    journal::prepare_tls()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match bench.what {
+        None | Some(What::Place) => runtime.block_on(place::run()),
+    }
+}

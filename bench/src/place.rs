@@ -1,0 +1,165 @@
+//! Placing an order through GraphQL against a bare append of the same event through the same client.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+/// Calls of one kind before the other kind has its turn.
+const BLOCK: usize = 200;
+const BLOCKS: usize = 6;
+/// The first block of each is not counted.
+const WARM_UP: usize = 1;
+/// What one placing may cost, in bare appends.
+const LIMIT: f64 = 3.0;
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let stage = Stage::build().await?;
+    let client = eventstore::Client::new(stage.event_store.connection_string().parse()?)?;
+    let buyer = Buyer::new(&stage)?;
+    buyer.receive().await?;
+    let before = log_length(&client).await?;
+    let (mut appends, mut placings) = (Vec::new(), Vec::new());
+    for block in 0..BLOCKS {
+        let (append, place) = (append_block(&client).await?, buyer.place_block().await?);
+        if block >= WARM_UP {
+            appends.extend(append);
+            placings.extend(place);
+        }
+    }
+    let written = log_length(&client).await? - before;
+    let (append, place) = (Figures::of(appends), Figures::of(placings));
+    let ratio = place.median.as_secs_f64() / append.median.as_secs_f64();
+    println!(
+        "one client, one call at a time, {} calls of each kind, fsync on",
+        BLOCK * (BLOCKS - WARM_UP)
+    );
+    println!("  bare append          p50 {:>8.3?}  p99 {:>8.3?}", append.median, append.p99);
+    println!("  place through GraphQL p50 {:>7.3?}  p99 {:>8.3?}", place.median, place.p99);
+    println!("  events written per call {:.3}", written as f64 / (2 * BLOCK * BLOCKS) as f64);
+    println!("  ratio of medians {ratio:.2} (at most {LIMIT})");
+    stage.clear().await?;
+    ensure!(ratio <= LIMIT, "placing an order costs {ratio:.2} bare appends, more than {LIMIT}");
+    Ok(())
+}
+
+struct Figures {
+    median: Duration,
+    p99: Duration,
+}
+
+impl Figures {
+    fn of(mut all: Vec<Duration>) -> Self {
+        all.sort_unstable();
+        Self { median: all[all.len() / 2], p99: all[all.len() * 99 / 100] }
+    }
+}
+
+/// Events in the log, those of others included.
+async fn log_length(client: &eventstore::Client) -> anyhow::Result<usize> {
+    let options = eventstore::ReadAllOptions::default().max_count(usize::MAX);
+    let mut events = client.read_all(&options).await?;
+    let mut count = 0;
+    while events.next().await?.is_some() {
+        count += 1;
+    }
+    Ok(count)
+}
+
+async fn append_block(client: &eventstore::Client) -> anyhow::Result<Vec<Duration>> {
+    let mut took = Vec::with_capacity(BLOCK);
+    for _ in 0..BLOCK {
+        let stream = format!("order-{}", journal::ids::new_id());
+        let event = eventstore::EventData::json("order-placed", placed_event())?
+            .metadata_as_json(metadata())?
+            .id(journal::ids::new_id());
+        let options = eventstore::AppendToStreamOptions::default()
+            .expected_revision(eventstore::ExpectedRevision::NoStream);
+        let start = Instant::now();
+        client.append_to_stream(stream, &options, event).await?;
+        took.push(start.elapsed());
+    }
+    Ok(took)
+}
+
+/// What an order of three lines is stored as.
+fn placed_event() -> Value {
+    let price = json!({ "minor": 1250, "currency": "GBP" });
+    let line = json!({ "sku": "MUG-1", "title": "Mug", "kind": "goods", "quantity": 2, "unitPrice": price });
+    json!({
+        "details": {
+            "channel": "web",
+            "country": "GB",
+            "lines": [line, line, line],
+            "currency": "GBP",
+            "total": { "minor": 7500, "currency": "GBP" },
+            "handling": { "by": "partners", "paymentToken": "tok_ok" },
+        },
+        "placedAt": "2026-01-01T12:00:00Z",
+    })
+}
+
+fn metadata() -> Value {
+    let id = journal::ids::new_id();
+    json!({
+        "commandId": id,
+        "$correlationId": id,
+        "$causationId": id,
+        "actor": "client:development",
+        "schemaVersion": 1,
+        "recordedAt": "2026-01-01T12:00:00Z",
+    })
+}
+
+struct Buyer {
+    http: reqwest::Client,
+    graphql: String,
+    token: String,
+}
+
+impl Buyer {
+    fn new(stage: &Stage) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
+        Ok(Self { http, graphql: stage.graphql.clone(), token: stage.token.clone() })
+    }
+
+    async fn receive(&self) -> anyhow::Result<()> {
+        let query = "mutation($input: StockReceiveInput!) { it: stockReceive(input: $input) { \
+            userErrors { message } } }";
+        let items = json!([{ "sku": "MUG-1", "quantity": 1_000_000 }]);
+        self.mutate(query, json!({ "idempotencyKey": "bench", "items": items })).await.map(drop)
+    }
+
+    async fn place_block(&self) -> anyhow::Result<Vec<Duration>> {
+        let query = "mutation($input: OrderPlaceInput!) { it: orderPlace(input: $input) { \
+            order { id status } position userErrors { message } } }";
+        let price = json!({ "amount": "12.50", "currencyCode": "GBP" });
+        let line = json!({ "sku": "MUG-1", "title": "Mug", "quantity": 2, "unitPrice": price });
+        let mut took = Vec::with_capacity(BLOCK);
+        for _ in 0..BLOCK {
+            let input = json!({
+                "idempotencyKey": journal::ids::new_id(),
+                "country": "GB",
+                "currencyCode": "GBP",
+                "lines": [line, line, line],
+                "total": { "amount": "75.00", "currencyCode": "GBP" },
+                "paymentToken": "tok_ok",
+            });
+            let start = Instant::now();
+            self.mutate(query, input).await?;
+            took.push(start.elapsed());
+        }
+        Ok(took)
+    }
+
+    async fn mutate(&self, query: &str, input: Value) -> anyhow::Result<Value> {
+        let body = json!({ "query": query, "variables": { "input": input } });
+        let request = self.http.post(&self.graphql).bearer_auth(&self.token).json(&body);
+        let answer: Value = request.send().await?.json().await?;
+        let errors = answer.pointer("/data/it/userErrors").context(answer.to_string())?;
+        ensure!(errors.as_array().is_some_and(Vec::is_empty), "{answer}");
+        Ok(answer)
+    }
+}

@@ -1,0 +1,11 @@
+//! The whole system, as its users meet it: the real binary, real processes, real sockets, real kills.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod architecture;
+mod chaos;
+mod deployment;
+mod first_run;
+mod history;
+mod roles;
+mod running;

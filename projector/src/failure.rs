@@ -1,0 +1,61 @@
+//! Why a worker could not go on, and what it does about it. Never the end of a worker.
+
+use thiserror::Error;
+
+use crate::database::Trouble;
+
+/// Why a step of a worker was not taken.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// Somebody else has taken over the generation, or it is gone: stand down.
+    #[error("another projector has taken over")]
+    Lost,
+    /// The checkpoint is not where we left it (the server lost its last moments in a crash): begin
+    /// again from where it is.
+    #[error("the checkpoint has moved")]
+    Moved,
+    /// Postgres did not play along.
+    #[error("the database did not play along")]
+    Database(#[from] sqlx::Error),
+    /// The event store did not play along.
+    #[error("the event store did not play along")]
+    Journal(#[from] journal::Error),
+    /// Setting up or changing the bookkeeping failed.
+    #[error("the bookkeeping could not be set up")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A position does not fit into the database.
+    #[error("a position of the event store does not fit into the database")]
+    Position,
+    /// A transaction took too long.
+    #[error("the database did not answer in time")]
+    TooSlow,
+}
+
+impl Failure {
+    /// What kind of trouble with the database it is, if it is one.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Database(error) => Some(Trouble::of(error)),
+            Self::Migration(sqlx::migrate::MigrateError::Execute(error)) => {
+                Some(Trouble::of(error))
+            }
+            Self::Migration(_)
+            | Self::Lost
+            | Self::Moved
+            | Self::Journal(_)
+            | Self::Position
+            | Self::TooSlow => None,
+        }
+    }
+
+    /// The whole story in one line, for logs and for status.
+    pub(crate) fn story(&self) -> String {
+        let mut story = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            story = format!("{story}: {cause}");
+            source = cause.source();
+        }
+        story
+    }
+}
