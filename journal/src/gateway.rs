@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
-use crate::{Error, Options, nodelay};
+use crate::{Error, nodelay};
 
 /// The client may reconnect on its own without anybody noticing, with Nagle's algorithm on. Then
 /// calls become slower than this, and new sockets are looked for …
@@ -84,24 +84,20 @@ pub(crate) enum Setback {
 }
 
 impl Gateway {
-    /// Starts connecting, and returns at once.
-    ///
-    /// # Errors
-    /// [`Error::BadAddress`].
-    pub(crate) fn open(options: &Options) -> Result<Self, Error> {
-        let settings = options.event_store.settings()?.clone();
+    /// Starts connecting, and returns at once. `target` is the address without credentials.
+    pub(crate) fn open(settings: ClientSettings, target: String, deadline: Duration) -> Self {
         let (link, _) = watch::channel(Link::Down { reason: "not connected yet".to_owned() });
         let shared = Arc::new(Shared {
             settings,
-            target: options.event_store.to_string(),
-            deadline: options.event_store_deadline,
+            target,
+            deadline,
             link,
             trouble: Notify::new(),
             slow: Notify::new(),
             skipped: AtomicU64::new(0),
         });
         let supervisor = tokio::spawn(supervise(Arc::clone(&shared)));
-        Ok(Self { shared, _supervisor: AbortOnDropHandle::new(supervisor) })
+        Self { shared, _supervisor: AbortOnDropHandle::new(supervisor) }
     }
 
     pub(crate) fn deadline(&self) -> Duration {
@@ -221,7 +217,7 @@ impl Effort<'_> {
             self.gateway.shared.slow.notify_one();
         }
         match answer {
-            Ok(answer) => Ok(Asked::Answer(check, answer)),
+            Ok(answer) => Ok(Asked::Answer(answer)),
             Err(Setback::Answer(error)) => Ok(Asked::No(error)),
             Err(Setback::Trouble(trouble)) => {
                 self.gateway.doubt(check);
@@ -240,12 +236,6 @@ impl Effort<'_> {
         }
     }
 
-    /// Part of what was asked for has come: the rest gets the whole deadline again.
-    pub(crate) fn progressed(&mut self) {
-        self.end = Instant::now() + self.gateway.shared.deadline;
-        self.sent = 0;
-    }
-
     fn unavailable(&self) -> Error {
         Error::Unavailable {
             target: self.gateway.target(),
@@ -258,8 +248,8 @@ impl Effort<'_> {
 
 /// What came of asking.
 pub(crate) enum Asked<T> {
-    /// It answered; with the check its client has passed.
-    Answer(u64, T),
+    /// It answered.
+    Answer(T),
     /// It answered: no.
     No(eventstore::Error),
     /// There was trouble; ask another client.

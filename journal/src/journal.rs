@@ -3,7 +3,7 @@
 //! What is decided before an append is not here (`repository`), nor how the client is kept alive
 //! (`gateway`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use eventstore::{AppendToStreamOptions, EventData, ReadAllOptions, StreamPosition};
@@ -24,7 +24,11 @@ pub type EventStream = BoxStream<'static, Result<Recorded, Error>>;
 /// The event store, as everybody else sees it. Clones share one connection.
 #[derive(Clone, Debug)]
 pub struct Journal {
+    options: Options,
     gateway: Arc<Gateway>,
+    /// A connection of their own for subscriptions, from the first one on: what is on its way to
+    /// a slow one must not be in the way of answers to calls.
+    following: Arc<OnceLock<Arc<Gateway>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -36,10 +40,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::BadAddress`]. [`Error::Tls`], see [`prepare_tls`].
-    #[expect(clippy::needless_pass_by_value, reason = "whoever connects is done with them")]
     pub fn connect(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         prepare_tls()?;
-        Ok(Self { gateway: Arc::new(Gateway::open(&options)?), clock })
+        let gateway = Arc::new(open(&options)?);
+        Ok(Self { options, gateway, following: Arc::default(), clock })
     }
 
     /// The clock this journal was connected with.
@@ -55,7 +59,7 @@ impl Journal {
     /// How many events that are not ours subscriptions and [`read_all`](Self::read_all) have left
     /// out so far. Not counted: what the store itself writes.
     pub fn skipped_events(&self) -> u64 {
-        self.gateway.skipped()
+        self.gateway.skipped() + self.following.get().map_or(0, |following| following.skipped())
     }
 
     /// Appends `events` to `stream`, all or none, if the stream is as `expected`.
@@ -87,7 +91,7 @@ impl Journal {
             // The client's futures are very large; boxed, they do not make ours so.
             let appending = Box::pin(appending);
             match effort.ask(checked.check, appending).await? {
-                Asked::Answer(_, written) => {
+                Asked::Answer(written) => {
                     let position = wire::position(written.position);
                     return Ok(Appended { revision: written.next_expected_version, position });
                 }
@@ -183,10 +187,10 @@ impl Journal {
                 events.next().await
             });
             match effort.ask(checked.check, asking).await? {
-                Asked::Answer(_, Some(last)) => {
+                Asked::Answer(Some(last)) => {
                     return Ok(wire::position(last.get_original_event().position));
                 }
-                Asked::Answer(_, None) => return Ok(Position::START),
+                Asked::Answer(None) => return Ok(Position::START),
                 Asked::No(error) => return Err(self.gateway.refusal(&error)),
                 Asked::Again => {}
             }
@@ -198,7 +202,12 @@ impl Journal {
     /// Dropping the subscription ends it.
     #[expect(clippy::needless_pass_by_value, reason = "made for this call, where it is called")]
     pub fn subscribe(&self, filter: Filter, from: Position) -> Subscription {
-        Subscription::start(Arc::clone(&self.gateway), &filter, from)
+        let following = self.following.get_or_init(|| match open(&self.options) {
+            Ok(gateway) => Arc::new(gateway),
+            // Not reachable: the address was understood when this journal was connected.
+            Err(_) => Arc::clone(&self.gateway),
+        });
+        Subscription::start(Arc::clone(following), &filter, from)
     }
 
     /// Asks the store for something cheap: an answer means that it can be worked with.
@@ -213,4 +222,10 @@ impl Journal {
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
         self.head_by(self.gateway.effort_within(limit)).await.map(|_| ())
     }
+}
+
+fn open(options: &Options) -> Result<Gateway, Error> {
+    let Options { event_store, event_store_deadline } = options;
+    let settings = event_store.settings()?.clone();
+    Ok(Gateway::open(settings, event_store.to_string(), *event_store_deadline))
 }

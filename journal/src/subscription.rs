@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eventstore::{SubscribeToAllOptions, SubscriptionEvent, SubscriptionFilter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::backoff::Backoff;
@@ -17,7 +18,10 @@ use crate::{Position, Recorded, endless, wire};
 /// So many deliveries may wait for their receiver …
 const WAITING: usize = 1024;
 /// … and so many bytes of event data.
-const WAITING_BYTES: usize = 8 << 20;
+const WAITING_BYTES: u32 = 8 << 20;
+/// A receiver that takes nothing for so long is left alone until it has caught up: what is on its
+/// way to it would be in the way of others on the same connection.
+const KEEPING_UP: Duration = Duration::from_hours(1);
 /// The store looks through so many events that do not pass the filter before it says how far it is.
 const CHECKPOINT_EVERY: u32 = 64;
 
@@ -71,9 +75,12 @@ impl Delivery {
         }
     }
 
-    fn bytes(&self) -> usize {
+    fn bytes(&self) -> u32 {
         match self {
-            Self::Event(event) => event.data.len(),
+            // An event larger than the limit goes through alone.
+            Self::Event(event) => {
+                u32::try_from(event.data.len()).unwrap_or(u32::MAX).min(WAITING_BYTES)
+            }
             Self::Checkpoint(_) | Self::CaughtUp => 0,
         }
     }
@@ -103,7 +110,7 @@ impl Subscription {
             filter: filter.for_client(),
             at: from,
             parcels: sender,
-            bytes: Arc::new(Semaphore::new(WAITING_BYTES)),
+            bytes: Arc::new(Semaphore::new(WAITING_BYTES as usize)),
             connection,
         };
         let feeder = AbortOnDropHandle::new(tokio::spawn(feeder.run()));
@@ -150,6 +157,13 @@ struct Feeder {
     connection: watch::Sender<bool>,
 }
 
+/// Why a feeder has to subscribe again.
+enum Interruption {
+    Trouble(String),
+    /// The receiver is slow. Nothing is wrong.
+    Stalled,
+}
+
 impl Feeder {
     async fn run(mut self) {
         let mut backoff = Backoff::reconnecting();
@@ -160,30 +174,37 @@ impl Feeder {
                 .position(wire::after(self.at))
                 .filter(self.filter.clone());
             let events = client.subscribe_to_all(&options).await;
-            let reason = self.feed(events, &mut backoff).await;
-            self.connection.send_replace(false);
             let position = self.at;
-            tracing::warn!(%position, reason, "a subscription was interrupted; it will go on");
-            self.gateway.doubt(check);
-            at_least = check + 1;
-            tokio::time::sleep(backoff.next()).await;
+            match self.feed(events, &mut backoff).await {
+                Interruption::Stalled => {
+                    tracing::debug!(%position, "a subscription waits for its receiver");
+                    self.much_room().await;
+                }
+                Interruption::Trouble(reason) => {
+                    self.connection.send_replace(false);
+                    tracing::warn!(%position, reason, "a subscription is interrupted; it goes on");
+                    self.gateway.doubt(check);
+                    at_least = check + 1;
+                    tokio::time::sleep(backoff.next()).await;
+                }
+            }
         }
     }
 
-    /// Hands over what comes, until something is wrong: says what.
+    /// Hands over what comes, until something is wrong or the receiver does not keep up.
     async fn feed(
         &mut self,
         mut events: eventstore::Subscription,
         backoff: &mut Backoff,
-    ) -> String {
+    ) -> Interruption {
         let mut limit = self.gateway.deadline();
         loop {
             let next = endless::unless_ended(events.next_subscription_event());
             let event = match answer_within(limit, next).await {
                 Ok(Some(event)) => event,
-                Ok(None) => return "the store ended it".to_owned(),
-                Err(Setback::Trouble(reason)) => return reason,
-                Err(Setback::Answer(error)) => return error.to_string(),
+                Ok(None) => return Interruption::Trouble("the store ended it".to_owned()),
+                Err(Setback::Trouble(reason)) => return Interruption::Trouble(reason),
+                Err(Setback::Answer(error)) => return Interruption::Trouble(error.to_string()),
             };
             // From now on silence is normal. A dead connection is noticed by the client's pings.
             limit = Duration::MAX;
@@ -191,52 +212,52 @@ impl Feeder {
             if !*self.connection.borrow() {
                 self.connection.send_replace(true);
             }
-            if let Some(delivery) = self.understand(event) {
-                self.hand_over(delivery).await;
+            if let Some(delivery) = self.understand(event)
+                && timeout(KEEPING_UP, self.hand_over(delivery)).await.is_err()
+            {
+                return Interruption::Stalled;
             }
         }
     }
 
-    fn understand(&mut self, event: SubscriptionEvent) -> Option<Delivery> {
-        match event {
+    /// What there is to deliver, unless it has been delivered before.
+    fn understand(&self, event: SubscriptionEvent) -> Option<Delivery> {
+        let delivery = match event {
             SubscriptionEvent::EventAppeared(event) => match wire::received(event)? {
-                Ok(event) => self.moves_to(event.position).then_some(Delivery::Event(event)),
+                Ok(event) => Delivery::Event(event),
                 Err(other) => {
-                    if !self.moves_to(other.position) {
-                        return None;
-                    }
-                    if !other.is_the_stores_own() {
+                    if other.position > self.at && !other.is_the_stores_own() {
                         self.gateway.count_skipped(&other.stream, other.position, &other.reason);
                     }
-                    Some(Delivery::Checkpoint(other.position))
+                    Delivery::Checkpoint(other.position)
                 }
             },
             SubscriptionEvent::Checkpoint(position) => {
-                let position = wire::position(position);
-                self.moves_to(position).then_some(Delivery::Checkpoint(position))
+                Delivery::Checkpoint(wire::position(position))
             }
-            SubscriptionEvent::CaughtUp => Some(Delivery::CaughtUp),
+            SubscriptionEvent::CaughtUp => Delivery::CaughtUp,
             SubscriptionEvent::Confirmed(_)
             | SubscriptionEvent::FirstStreamPosition(_)
             | SubscriptionEvent::LastStreamPosition(_)
             | SubscriptionEvent::LastAllPosition(_)
-            | SubscriptionEvent::FellBehind => None,
-        }
+            | SubscriptionEvent::FellBehind => return None,
+        };
+        delivery.position().is_none_or(|position| position > self.at).then_some(delivery)
     }
 
-    /// Moves on to `position`, unless that has been handed over before.
-    fn moves_to(&mut self, position: Position) -> bool {
-        let new = position > self.at;
-        if new {
-            self.at = position;
-        }
-        new
+    /// Waits for room, and then hands `delivery` over and moves on. Given up before, it has not
+    /// happened. (The semaphore is never closed, and without a receiver this task is gone.)
+    async fn hand_over(&mut self, delivery: Delivery) {
+        let bytes = Arc::clone(&self.bytes);
+        let Ok(bytes) = bytes.acquire_many_owned(delivery.bytes()).await else { return };
+        let Ok(room) = self.parcels.reserve().await else { return };
+        self.at = delivery.position().unwrap_or(self.at);
+        room.send(Parcel { delivery, _bytes: bytes });
     }
 
-    async fn hand_over(&self, delivery: Delivery) {
-        let bytes = u32::try_from(delivery.bytes().min(WAITING_BYTES)).unwrap_or(u32::MAX);
-        // Neither fails: the semaphore is never closed, and without a receiver this task is gone.
-        let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(bytes).await else { return };
-        let _ = self.parcels.send(Parcel { delivery, _bytes: permit }).await;
+    /// Waits until half of what may wait has been taken.
+    async fn much_room(&self) {
+        let _ = self.bytes.acquire_many(WAITING_BYTES / 2).await;
+        let _ = self.parcels.reserve_many(WAITING / 2).await;
     }
 }

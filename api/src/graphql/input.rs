@@ -18,7 +18,8 @@ use super::user_error::{Problems, UserError, at};
 pub(crate) struct MoneyInput {
     /// As a decimal, such as "12.34", with no more places than the currency has.
     pub(crate) amount: Decimal,
-    /// Of which currency. The order's own when left out; any other is refused.
+    /// Of which currency. The one of the whole order or credit note when left out; any other is
+    /// refused.
     pub(crate) currency_code: Option<CurrencyCode>,
 }
 

@@ -164,6 +164,7 @@ fn ed25519(directory: &std::path::Path) -> (EncodingKey, Options) {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).unwrap().try_into().unwrap()).collect();
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).unwrap().try_into().unwrap()).collect();
     digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

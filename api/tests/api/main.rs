@@ -14,3 +14,6 @@ mod refusals;
 mod writing;
 
 mod sockets;
+
+mod reading;
+mod watching;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use api::auth::{DevelopmentIssuer, SECRET_FILE};
 use api::{Check, Deps, Options, Scenarios, Server};
 use journal::{Clock, Journal, SystemClock};
+use private_postgres::Cluster;
+use projector::Projector;
 use projector::read_model::Reader;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,6 +31,31 @@ pub(crate) struct Api {
     token: String,
     directory: TempDir,
     client: reqwest::Client,
+}
+
+/// An API with everything: a Postgres of its own, and a projector that keeps it up to date.
+pub(crate) struct Whole {
+    pub(crate) api: Api,
+    pub(crate) projector: Projector,
+    pub(crate) postgres: Cluster,
+}
+
+impl Whole {
+    pub(crate) async fn start() -> Self {
+        let postgres = must(Cluster::temporary()).await.unwrap();
+        let database = postgres.url();
+        let choices = Choices { database: database.clone(), ..Choices::default() };
+        let api = Api::start_with(choices).await;
+        let options = projector::Options::default();
+        let projector = Projector::start(&database, api.journal.clone(), options).unwrap();
+        must(async {
+            while sent(api.get("/health/ready")).await.0 != 200 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        Self { api, projector, postgres }
+    }
 }
 
 /// What a test wants to be different.
@@ -78,10 +105,8 @@ impl Api {
         };
         let shutdown = CancellationToken::new();
         let server = api::serve(any_port().await, deps, shutdown.clone()).unwrap();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let address = server.address();
         Self { address, journal, store, server, shutdown, token, directory, client }
     }

@@ -35,7 +35,8 @@ async fn what_is_not_graphql_is_a_bad_request() {
         let (status, body) = api.ask(query, json!({})).await;
         assert_eq!((status, code(&body)), (400, "BAD_REQUEST"), "{query}: {body:#}");
     }
-    let (status, body) = api.ask("subscription { orderChanged(id: \"x\") { id } }", json!({})).await;
+    let (status, body) =
+        api.ask("subscription { orderChanged(id: \"x\") { id } }", json!({})).await;
     assert_eq!((status, code(&body)), (400, "BAD_REQUEST"), "{body:#}");
     let page = "{ orders(first: 101) { nodes { id } } }";
     assert_eq!(code(&api.ask(page, json!({})).await.1), "BAD_REQUEST");
@@ -63,9 +64,8 @@ async fn a_bomb_of_fragments_is_refused_before_it_goes_off() {
 #[tokio::test]
 async fn an_explorer_can_read_the_whole_schema() {
     let api = Api::start().await;
-    let of_type = (0..9).fold("kind name".to_owned(), |inner, _| {
-        format!("kind name ofType {{ {inner} }}")
-    });
+    let of_type =
+        (0..9).fold("kind name".to_owned(), |inner, _| format!("kind name ofType {{ {inner} }}"));
     let query = format!(
         "query IntrospectionQuery {{ __schema {{ queryType {{ name }} mutationType {{ name }}
             subscriptionType {{ name }} types {{ ...FullType }}
@@ -87,7 +87,10 @@ async fn an_explorer_can_read_the_whole_schema() {
 async fn a_browser_that_opens_the_address_is_sent_to_the_explorer() {
     let api = Api::start().await;
     let answer = must(api.get("/graphql").header("accept", "text/html,*/*").send()).await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["location"]), (303, &"/explorer".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["location"]),
+        (303, &"/explorer".parse().unwrap())
+    );
     let (status, body) = sent(api.get("/graphql")).await;
     assert_eq!((status, code(&body)), (405, "METHOD_NOT_ALLOWED"));
 
@@ -111,7 +114,8 @@ async fn readiness_lists_what_is_red() {
         Ok::<(), String>(())
     });
     let well = Check::new("mail", || async { Ok::<(), String>(()) });
-    let api = Api::start_with(Choices { checks: vec![sick, stuck, well], ..Choices::default() }).await;
+    let api =
+        Api::start_with(Choices { checks: vec![sick, stuck, well], ..Choices::default() }).await;
 
     let (status, body) = sent(api.get("/health/live")).await;
     assert_eq!((status, body), (200, json!({ "live": true })));

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Api, STOCK_RECEIVE, two_mugs};
+use crate::support::{Api, STOCK_RECEIVE, two_mugs, without};
 
 const CANCEL: &str = "mutation($input: OrderCancelInput!) { orderCancel(input: $input) {
     order { id status reason { code } placedAt updatedAt revision } position replayed
@@ -135,16 +135,21 @@ async fn a_credit_note_is_issued_once_and_adds_up() {
     let api = Api::start().await;
     let input = |total: &str| {
         json!({
-            "idempotencyKey": "cn-1", "number": "C536379", "currencyCode": "GBP",
+            "idempotencyKey": "cn-1", "number": "C536379",
             "lines": [{ "sku": "D", "title": "Discount", "kind": "CHARGE", "quantity": 1,
                         "unitPrice": { "amount": "27.50" } }],
-            "total": { "amount": total }, "issuedAt": "2010-12-01T09:41:00Z",
+            "total": { "amount": total, "currencyCode": "GBP" }, "issuedAt": "2010-12-01T09:41:00Z",
         })
     };
     let issue = async |total: &str| {
         let data = api.data(ISSUE, json!({ "input": input(total) })).await;
         data["creditNoteIssue"].clone()
     };
+    let nameless = without(input("27.50"), "/total/currencyCode");
+    let refused = api.data(ISSUE, json!({ "input": nameless })).await;
+    let field = &refused["creditNoteIssue"]["userErrors"][0]["field"];
+    assert_eq!(*field, json!(["input", "total", "currencyCode"]));
+
     let refused = issue("27.00").await;
     assert_eq!(refused["userErrors"][0]["__typename"], "TotalMismatch");
 

@@ -177,6 +177,7 @@ impl Importer {
             "number": document.number,
             "channel": self.channel.as_str(),
             "customer": customer(document),
+            "currencyCode": self.currency.code(),
             "lines": self.lines(document),
             "total": self.money(-gross(document)),
             "issuedAt": document.rows[0].date.to_rfc3339(),
@@ -257,21 +258,21 @@ impl Importer {
 
     async fn read_models(&self) -> anyhow::Result<ReadModels> {
         let query = "query($channel: String!) { salesTotals(channel: $channel) { \
-            orders { status currencyCode orders gross { amount } } \
-            creditNotes { currencyCode total { amount } } } }";
+            orders { status orders total { amount currencyCode } } \
+            creditNotes { total { amount currencyCode } } } }";
         let data: SalesTotalsData =
             self.client.run(query, json!({ "channel": self.channel.as_str() })).await?;
         let mut found = ReadModels::default();
         let minor =
             |amount: &str| Money::parse(amount, self.currency).map(|it| i128::from(it.minor));
-        for row in data.totals.orders.iter().filter(|it| it.currency == self.currency.code()) {
-            found.gross += minor(&row.gross.amount)?;
+        let ours = |total: &Amount| total.currency == self.currency.code();
+        for row in data.totals.orders.iter().filter(|it| ours(&it.total)) {
+            found.gross += minor(&row.total.amount)?;
             if row.status == "COMPLETED" {
                 found.completed += row.orders;
             }
         }
-        for row in data.totals.credit_notes.iter().filter(|it| it.currency == self.currency.code())
-        {
+        for row in data.totals.credit_notes.iter().filter(|it| ours(&it.total)) {
             found.credited += minor(&row.total.amount)?;
         }
         Ok(found)
@@ -301,23 +302,21 @@ struct SalesTotals {
 #[derive(Debug, Deserialize)]
 struct OrderTotals {
     status: String,
-    #[serde(rename = "currencyCode")]
-    currency: String,
     #[serde(deserialize_with = "count")]
     orders: u64,
-    gross: Amount,
+    total: Amount,
 }
 
 #[derive(Debug, Deserialize)]
 struct CreditTotals {
-    #[serde(rename = "currencyCode")]
-    currency: String,
     total: Amount,
 }
 
 #[derive(Debug, Deserialize)]
 struct Amount {
     amount: String,
+    #[serde(rename = "currencyCode")]
+    currency: String,
 }
 
 /// Large numbers come as strings, small ones as numbers.

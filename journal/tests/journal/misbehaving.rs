@@ -46,7 +46,7 @@ async fn a_frozen_server_costs_no_more_than_the_deadline() {
 #[tokio::test]
 async fn a_call_that_freezes_on_a_working_connection_is_bounded_as_well() {
     let server = Scripted::serve(is_append, |_| Reply::Open(vec![])).await;
-    let journal = connect(server.address(), Duration::from_millis(400));
+    let journal = connect(server.address(), Duration::from_secs(3));
     must(journal.wait_ready(PATIENCE)).await.unwrap();
 
     let appended = must(append(&journal, counted(1))).await;

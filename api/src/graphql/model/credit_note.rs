@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{Line, Money};
 use crate::graphql::loaders::Loaders;
 
-/// A credit note: money given back for goods, as a document of its own.
+/// A credit note, as the log or the read model has it.
 #[derive(Debug, Clone)]
 pub(crate) struct CreditNote {
     id: Uuid,
@@ -47,6 +47,7 @@ impl CreditNote {
     }
 }
 
+/// A credit note: money given back for goods, as a document of its own.
 #[Object]
 impl CreditNote {
     /// Its id.

@@ -158,8 +158,7 @@ pub(crate) enum OrderAction {
     Resume,
 }
 
-/// An order. A mutation answers with the order as it is in the log, a query with the order as the
-/// read model has it.
+/// An order, as the log or the read model has it.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
     id: Uuid,
@@ -217,6 +216,8 @@ impl Order {
     }
 }
 
+/// An order. A mutation answers with the order as it is in the log, a query with the order as the
+/// read model has it.
 #[Object]
 impl Order {
     /// Its id.
@@ -371,7 +372,8 @@ impl Order {
         }
     }
 
-    /// What can be done about it as it is now.
+    /// What can be done about it as it is now; for a mutation's answer without what depends on its
+    /// process, which the read model may not know of yet.
     async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<OrderAction>, Error> {
         let mut actions = match self.current_status() {
             OrderStatus::Pending | OrderStatus::Confirmed => vec![OrderAction::Cancel],
@@ -380,7 +382,10 @@ impl Order {
             | OrderStatus::Cancelled
             | OrderStatus::Rejected => vec![],
         };
-        let process = Loaders::of(ctx).process(ctx, self.id).await?;
+        let process = match &self.source {
+            Source::Row(_) => Loaders::of(ctx).process(ctx, self.id).await?,
+            Source::Aggregate { .. } => None,
+        };
         if process.is_some_and(|row| ProcessStatus::from(row.status) == ProcessStatus::Parked) {
             actions.push(OrderAction::Resume);
         }

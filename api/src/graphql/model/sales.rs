@@ -4,7 +4,7 @@ use async_graphql::SimpleObject;
 use projector::read_model;
 
 use super::{Money, OrderStatus};
-use crate::graphql::scalars::BigInt;
+use crate::graphql::scalars::{BigInt, CurrencyCode};
 
 /// What was sold and what was credited. What of it counts as a sale is for the caller to say.
 #[derive(Debug, Clone, SimpleObject)]
@@ -20,6 +20,8 @@ pub(crate) struct SalesTotals {
 pub(crate) struct OrderTotal {
     /// The status.
     status: OrderStatus,
+    /// The currency.
+    currency_code: CurrencyCode,
     /// Number of orders.
     orders: BigInt,
     /// Number of their lines.
@@ -27,12 +29,14 @@ pub(crate) struct OrderTotal {
     /// Units of goods over all their lines.
     units: BigInt,
     /// Sum of their totals.
-    total: Money,
+    gross: Money,
 }
 
 /// Sums over the credit notes of one currency.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct CreditNoteTotal {
+    /// The currency.
+    currency_code: CurrencyCode,
     /// Number of credit notes.
     credit_notes: BigInt,
     /// Number of their lines.
@@ -62,7 +66,8 @@ impl From<read_model::SalesTotal> for OrderTotal {
             orders: row.orders.into(),
             lines: row.lines.into(),
             units: row.units.into(),
-            total: Money::from_minor(row.gross_minor, &row.currency),
+            gross: Money::from_minor(row.gross_minor, &row.currency),
+            currency_code: CurrencyCode(row.currency),
         }
     }
 }
@@ -74,6 +79,7 @@ impl From<read_model::CreditTotal> for CreditNoteTotal {
             lines: row.lines.into(),
             units: row.units.into(),
             total: Money::from_minor(row.total_minor, &row.currency),
+            currency_code: CurrencyCode(row.currency),
         }
     }
 }

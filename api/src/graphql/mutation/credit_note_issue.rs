@@ -12,7 +12,6 @@ use crate::graphql::error::rejection;
 use crate::graphql::input::{LineInput, MoneyInput, read_key, read_lines};
 use crate::graphql::model::CreditNote;
 use crate::graphql::request::{Caller, Services};
-use crate::graphql::scalars::CurrencyCode;
 use crate::graphql::user_error::{Problems, UserError, at};
 
 #[derive(Default)]
@@ -31,11 +30,10 @@ pub(crate) struct CreditNoteIssueInput {
     channel: String,
     /// Who is credited: the customer's id in the system that knows the person.
     customer: Option<String>,
-    /// The one currency of the credit note.
-    currency_code: CurrencyCode,
     /// What is credited; quantities are above zero, as on an order.
     lines: Vec<LineInput>,
-    /// How much is credited: must be the sum over the lines.
+    /// How much is credited: must be the sum over the lines. Its currency is needed, and is the one
+    /// currency of the credit note.
     total: MoneyInput,
     /// When it was issued.
     issued_at: DateTime<Utc>,
@@ -100,7 +98,7 @@ fn read(
     // What is kept everywhere is microseconds.
     let issued_at = input.issued_at.duration_trunc(TimeDelta::microseconds(1));
     let issued_at = p.check(issued_at, at!["issuedAt"]);
-    let currency = p.check(input.currency_code.0.parse::<Currency>(), at!["currencyCode"]);
+    let currency = p.check(read_currency(&input.total), at!["total", "currencyCode"]);
     let money = currency.map(|currency| {
         let lines = read_lines(&input.lines, currency, p);
         (lines, input.total.read(currency, at!["total"], p))
@@ -121,6 +119,13 @@ fn read(
         (Some(wanted), errors) if errors.is_empty() => Ok(wanted),
         (_, errors) => Err(errors),
     }
+}
+
+fn read_currency(total: &MoneyInput) -> Result<Currency, String> {
+    let Some(code) = &total.currency_code else {
+        return Err("the currency of the credit note is needed, such as GBP".to_owned());
+    };
+    code.0.parse::<Currency>().map_err(|error| error.to_string())
 }
 
 /// The rule that was broken, in the words of the input.

@@ -1,0 +1,206 @@
+//! Events to fold: orders and what becomes of them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::credit_note::{CreditNote, CreditNoteDetails, CreditNoteEvent, CreditNoteIssued};
+use domain::fulfilment::{
+    Fulfilment, FulfilmentEvent, FulfilmentFinished, FulfilmentStarted, FulfilmentStepCompleted,
+    FulfilmentStepFailed, FulfilmentStepParked, Outcome, Reservation, Step,
+};
+use domain::ids::{
+    Channel, CountryCode, CreditNoteId, CustomerRef, OrderId, PartnerReference, PaymentId,
+    PaymentToken, ReceiptId, ShipmentId, Sku,
+};
+use domain::money::{Currency, Money};
+use domain::order::{
+    CancelReason, Handling, Line, LineKind, Order, OrderCancelled, OrderCompleted, OrderConfirmed,
+    OrderDetails, OrderEvent, OrderPlaced, OrderShipped,
+};
+use domain::payment::{Payment, PaymentAuthorised, PaymentCaptured, PaymentEvent};
+use domain::quantity::Quantity;
+use domain::shipment::{
+    Shipment, ShipmentBooked, ShipmentDelivered, ShipmentEvent, ShipmentHandedOver,
+};
+use domain::stock::{Stock, StockEvent, StockReceived, StockReserved, StockShipped};
+use schemas::{StreamName, stream_of};
+use uuid::Uuid;
+
+use crate::world::World;
+
+/// A time, in seconds after the first.
+pub(crate) fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_291_190_760, 123_456_000).unwrap() + TimeDelta::seconds(second)
+}
+
+pub(crate) fn gbp(minor: i64) -> Money {
+    Money::new(minor, Currency::GBP)
+}
+
+pub(crate) fn order_id(number: u32) -> OrderId {
+    // Far apart, so that the order of ids is not that of placing.
+    OrderId(Uuid::from_u128(u128::from(number.wrapping_mul(2_654_435_761)) << 64 | 7))
+}
+
+pub(crate) fn order_stream(number: u32) -> StreamName {
+    stream_of::<Order>(&order_id(number))
+}
+
+pub(crate) fn sku(number: u32) -> Sku {
+    Sku::new(format!("SKU-{:02}", number % 20)).unwrap()
+}
+
+pub(crate) fn stock_stream(number: u32) -> StreamName {
+    stream_of::<Stock>(&sku(number))
+}
+
+/// Two lines: some goods, and postage.
+pub(crate) fn details(number: u32) -> Arc<OrderDetails> {
+    let units = i64::from(number % 5 + 1);
+    let line = |sku: Sku, kind, quantity, minor| Line {
+        sku,
+        title: format!("Thing {number}"),
+        kind,
+        quantity: Quantity::new(quantity).unwrap(),
+        unit_price: gbp(minor),
+    };
+    Arc::new(OrderDetails {
+        channel: Channel::new(if number.is_multiple_of(3) { "till" } else { "web" }).unwrap(),
+        customer: (!number.is_multiple_of(4))
+            .then(|| CustomerRef::new(format!("c-{}", number % 7)).unwrap()),
+        country: CountryCode::new("GB").unwrap(),
+        lines: vec![
+            line(sku(number), LineKind::Goods, units, 255),
+            line(Sku::new("POST").unwrap(), LineKind::Charge, 1, 1_800),
+        ],
+        currency: Currency::GBP,
+        total: gbp(units * 255 + 1_800),
+        handling: Handling::Partners { payment_token: PaymentToken::new("tok_ok").unwrap() },
+    })
+}
+
+pub(crate) fn placed(number: u32) -> OrderEvent {
+    // Several orders share a second: sorting must not depend on the time alone.
+    let placed_at = at(i64::from(number / 3));
+    OrderEvent::Placed(OrderPlaced { details: details(number), placed_at })
+}
+
+pub(crate) fn confirmed() -> OrderEvent {
+    OrderEvent::Confirmed(OrderConfirmed {})
+}
+
+pub(crate) fn shipped() -> OrderEvent {
+    OrderEvent::Shipped(OrderShipped {})
+}
+
+pub(crate) fn cancelled() -> OrderEvent {
+    OrderEvent::Cancelled(OrderCancelled { reason: CancelReason::Customer })
+}
+
+pub(crate) fn received(number: u32, units: i64) -> StockEvent {
+    let receipt = ReceiptId(Uuid::from_u128(number.into()));
+    StockEvent::Received(StockReceived { receipt, quantity: Quantity::new(units).unwrap() })
+}
+
+fn reference(text: &str) -> PartnerReference {
+    PartnerReference::new(text).unwrap()
+}
+
+fn completed(step: Step) -> FulfilmentEvent {
+    FulfilmentEvent::StepCompleted(FulfilmentStepCompleted { step })
+}
+
+fn started(number: u32) -> FulfilmentEvent {
+    let details = details(number);
+    let reservation = Reservation { sku: sku(number), quantity: details.lines[0].quantity };
+    FulfilmentEvent::Started(FulfilmentStarted {
+        reservations: vec![reservation],
+        total: details.total,
+        country: details.country.clone(),
+        handling: details.handling.clone(),
+        payment_deadline: Some(at(1_800)),
+    })
+}
+
+impl World {
+    /// Places `numbers`, and takes some of them further, in all kinds of streams.
+    pub(crate) async fn trade(&self, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            self.append(&order_stream(number), &[placed(number)]).await;
+            self.append(&stock_stream(number), &[received(number, 100)]).await;
+            match number % 4 {
+                0 => self.fulfil(number).await,
+                1 => {
+                    self.append(&order_stream(number), &[cancelled()]).await;
+                }
+                2 => self.get_stuck(number).await,
+                _ => self.credit(number).await,
+            }
+        }
+    }
+
+    /// An order from reservation to delivery.
+    pub(crate) async fn fulfil(&self, number: u32) {
+        let (order, amount) = (order_id(number), details(number).total);
+        let quantity = details(number).lines[0].quantity;
+        let process = stream_of::<Fulfilment>(&order);
+        let payment = stream_of::<Payment>(&PaymentId::of(order));
+        let shipment = stream_of::<Shipment>(&ShipmentId::of(order));
+        self.append(&process, &[started(number)]).await;
+        let reserved = StockEvent::Reserved(StockReserved { order, quantity });
+        self.append(&stock_stream(number), &[reserved]).await;
+        let reference = reference(&format!("pay-{number}"));
+        let authorised = PaymentAuthorised { order, amount, reference: reference.clone() };
+        self.append(&payment, &[PaymentEvent::Authorised(authorised)]).await;
+        self.append(&process, &[completed(Step::ReserveStock), completed(Step::AuthorisePayment)])
+            .await;
+        self.append(&order_stream(number), &[confirmed()]).await;
+        let booked = ShipmentBooked { order, tracking_number: reference };
+        self.append(&shipment, &[ShipmentEvent::Booked(booked)]).await;
+        self.append(&order_stream(number), &[shipped()]).await;
+        let gone = StockEvent::Shipped(StockShipped { order, quantity });
+        self.append(&stock_stream(number), &[gone]).await;
+        let capture = Uuid::from_u128(number.into());
+        let captured = PaymentEvent::Captured(PaymentCaptured { capture, amount });
+        self.append(&payment, &[captured]).await;
+        let delivered = ShipmentDelivered { delivered_at: at(3_600) };
+        let events =
+            [ShipmentEvent::HandedOver(ShipmentHandedOver {}), ShipmentEvent::Delivered(delivered)];
+        self.append(&shipment, &events).await;
+        self.append(&order_stream(number), &[OrderEvent::Completed(OrderCompleted {})]).await;
+        let finished =
+            FulfilmentEvent::Finished(FulfilmentFinished { outcome: Outcome::Fulfilled });
+        self.append(&process, &[completed(Step::CompleteOrder), finished]).await;
+    }
+
+    /// An order whose payment fails until it is parked.
+    pub(crate) async fn get_stuck(&self, number: u32) {
+        let step = Step::AuthorisePayment;
+        let error = "the gateway answered 500".to_owned();
+        let failed =
+            FulfilmentStepFailed { step, attempt: 1, error: error.clone(), retry_at: at(60) };
+        let events = [
+            started(number),
+            completed(Step::ReserveStock),
+            FulfilmentEvent::StepFailed(failed),
+            FulfilmentEvent::StepParked(FulfilmentStepParked { step, error }),
+        ];
+        self.append(&stream_of::<Fulfilment>(&order_id(number)), &events).await;
+    }
+
+    /// A credit note over the lines of an order.
+    pub(crate) async fn credit(&self, number: u32) {
+        let order = details(number);
+        let note = CreditNoteDetails {
+            number: reference(&format!("C{number}")),
+            channel: order.channel.clone(),
+            customer: order.customer.clone(),
+            lines: order.lines.clone(),
+            total: order.total,
+            issued_at: at(i64::from(number)),
+        };
+        let issued = CreditNoteEvent::Issued(CreditNoteIssued { details: Arc::new(note) });
+        let id = CreditNoteId(Uuid::from_u128(number.into()));
+        self.append(&stream_of::<CreditNote>(&id), &[issued]).await;
+    }
+}

@@ -1,0 +1,228 @@
+//! A database and an event store of a test's own, and what tests do with them.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use journal::{ExpectedRevision, Journal, Position, Proposed, SystemClock, ids};
+use private_postgres::Cluster;
+use projector::read_model::Reader;
+use projector::{Options, ProjectionName, Projector, WorkerStatus};
+use schemas::{Encoded, Metadata, StoredEvent, StreamName};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::history::at;
+
+/// No healthy machine takes so long for anything here.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) struct World {
+    pub(crate) journal: Journal,
+    pub(crate) url: String,
+    server_url: String,
+    database: String,
+    _store: embedded_store::Server,
+}
+
+impl World {
+    /// A new database in the cluster that all tests share, not migrated, and an empty store.
+    pub(crate) async fn open() -> Self {
+        let cluster = CLUSTER.get_or_init(async || Cluster::temporary().await.unwrap()).await;
+        Self::open_at(&cluster.url()).await
+    }
+
+    /// The same in another cluster.
+    pub(crate) async fn open_at(server_url: &str) -> Self {
+        let database = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let url = server_url.replacen("/orderstore?", &format!("/{database}?"), 1);
+        assert_ne!(url, server_url);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let options = embedded_store::Options::temporary();
+        let store = embedded_store::serve(listener, options).await.unwrap();
+        let address = store.connection_string().parse().unwrap();
+        let options = journal::Options::new(address).with_deadline(Duration::from_secs(20));
+        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let server_url = server_url.to_owned();
+        let world = Self { journal, url, server_url, database, _store: store };
+        world.create_database().await;
+        world
+    }
+
+    pub(crate) async fn create_database(&self) {
+        self.on_server(&format!("create database {}", self.database)).await;
+    }
+
+    /// Drops the database, whoever uses it.
+    pub(crate) async fn drop_database(&self) {
+        self.on_server(&format!("drop database {} with (force)", self.database)).await;
+    }
+
+    async fn on_server(&self, statement: &str) {
+        let mut connection = PgConnection::connect(&self.server_url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+
+    pub(crate) async fn connection(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// Meddles with the database behind everybody's back.
+    pub(crate) async fn execute(&self, statement: &'static str) -> u64 {
+        let mut connection = self.connection().await;
+        sqlx::query(statement).execute(&mut connection).await.unwrap().rows_affected()
+    }
+
+    pub(crate) async fn number(&self, statement: &'static str) -> i64 {
+        let mut connection = self.connection().await;
+        sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// Small batches and a quick take-over.
+    pub(crate) fn options() -> Options {
+        Options {
+            batch: 50,
+            heartbeat: Duration::from_millis(50),
+            take_over_after: Duration::from_secs(1),
+        }
+    }
+
+    pub(crate) fn projector(&self) -> Projector {
+        Projector::start(&self.url, self.journal.clone(), Self::options()).unwrap()
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::connect_lazy(&self.url).unwrap()
+    }
+
+    /// Appends `events` to `stream`, at its end.
+    pub(crate) async fn append<E: StoredEvent>(
+        &self,
+        stream: &StreamName,
+        events: &[E],
+    ) -> Position {
+        self.append_encoded(stream, events.iter().map(StoredEvent::encode).collect()).await
+    }
+
+    pub(crate) async fn append_encoded(
+        &self,
+        stream: &StreamName,
+        events: Vec<Encoded>,
+    ) -> Position {
+        let last = self.journal.read_last(stream, 1).await.unwrap();
+        let revision = last.last().map(|event| event.revision);
+        let first = revision.map_or(0, |revision| revision + 1);
+        let proposed = (first..).zip(events).map(|(revision, encoded)| Proposed {
+            event_id: ids::new_id(),
+            metadata: metadata(encoded.version, revision),
+            encoded,
+        });
+        let expected = ExpectedRevision::after(revision);
+        self.journal.append(stream, expected, proposed.collect()).await.unwrap().position
+    }
+
+    /// Every row of every table that is live, and the quarantine, as text.
+    pub(crate) async fn dump(&self) -> Vec<String> {
+        const TABLES: &str = "select table_schema || '.' || table_name::text \
+             from information_schema.tables t join orderstore.projections p \
+             on t.table_schema = p.name || '_g' || p.generation and p.state = 'live' \
+             order by table_name";
+        let mut connection = self.connection().await;
+        let tables: Vec<String> =
+            sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(tables.len(), 8, "{tables:?}");
+        let mut dump = vec![];
+        for table in tables {
+            let name = table.split_once('.').unwrap().1;
+            let rows = format!("select '{name} ' || t::text from {table} t order by t::text");
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut connection).await.unwrap();
+            dump.extend(rows);
+        }
+        let quarantine = "select 'quarantine ' || stream || ' ' || revision || ' ' || error \
+             from orderstore.quarantine q join orderstore.projections p \
+             on p.name = q.projection and p.generation = q.generation and p.state = 'live' \
+             order by 1";
+        let rows: Vec<String> =
+            sqlx::query_scalar(quarantine).fetch_all(&mut connection).await.unwrap();
+        dump.extend(rows);
+        dump
+    }
+}
+
+/// The same at every replay.
+fn metadata(schema_version: u32, revision: u64) -> Metadata {
+    Metadata {
+        command_id: Uuid::from_u128(1),
+        correlation_id: Uuid::from_u128(2),
+        causation_id: Uuid::from_u128(3),
+        actor: "test:projector".to_owned(),
+        schema_version,
+        recorded_at: at(i64::try_from(revision).unwrap()),
+        traceparent: None,
+    }
+}
+
+/// Waits until the worker of `name` is in a state.
+pub(crate) async fn until(
+    projector: &Projector,
+    name: ProjectionName,
+    what: impl FnMut(&WorkerStatus) -> bool,
+) -> WorkerStatus {
+    let mut status = projector.watch(name);
+    let reached = timeout(DEADLINE, status.wait_for(what)).await;
+    match reached {
+        Ok(status) => status.unwrap().clone(),
+        Err(_) => panic!("{name} is still at {:?}", projector.watch(name).borrow().clone()),
+    }
+}
+
+/// Waits until all workers have got to the end of the log.
+pub(crate) async fn settled(world: &World, projector: &Projector) {
+    let head = world.journal.head().await.unwrap();
+    for name in ProjectionName::ALL {
+        until(projector, name, |status| status.position >= head && status.caught_up).await;
+    }
+}
+
+/// Asks again and again until the answer is as wanted.
+pub(crate) async fn eventually<T: Debug, F: Future<Output = T>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+    wanted: impl Fn(&T) -> bool,
+) -> T {
+    let mut last = None;
+    let asking = async {
+        loop {
+            let answer = ask().await;
+            if wanted(&answer) {
+                return answer;
+            }
+            last = Some(answer);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    match timeout(DEADLINE, asking).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("{what}: still {last:?}"),
+    }
+}
+
+/// A cluster that can be stopped and started again, in `data_dir`.
+pub(crate) async fn cluster_in(data_dir: &Path) -> Cluster {
+    let binaries = private_postgres::Binaries::find(None).unwrap();
+    let options = private_postgres::Options {
+        durable: false,
+        ..private_postgres::Options::new(data_dir, binaries)
+    };
+    Cluster::start(options).await.unwrap()
+}
