@@ -78,10 +78,8 @@ impl Client {
         };
         let error = anyhow!("{}", messages(errors));
         let passing = errors.iter().any(|error| {
-            matches!(
-                error.pointer("/extensions/code").and_then(Value::as_str),
-                Some("UNAVAILABLE" | "STALE_READ")
-            )
+            let code = error.pointer("/extensions/code").and_then(Value::as_str);
+            matches!(code, Some("UNAVAILABLE" | "STALE_READ" | "TIMEOUT"))
         });
         Err(if passing { Failure::Passing(error) } else { Failure::Lasting(error) })
     }

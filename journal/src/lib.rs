@@ -24,8 +24,8 @@
 //!   before it, and appended in one call. A stream that is known costs no read.
 //! - **Whether a repeated command has an effect is for the decider to say**: in effect already
 //!   means no events. The same command id with another content is another event.
-//! - **Memory is bounded**: what waits in a subscription (1024 deliveries, 8 MiB), states of
-//!   streams (by number), and nothing at all for a stream without commands under way.
+//! - **Memory is bounded**: what waits in a subscription (1024 deliveries, 8 MiB), the page of
+//!   an [`EventStream`] (512 events, about 4 MiB), states of streams (by number), and nothing at all for a stream without commands under way.
 //! - **Credentials are never printed**, not even when the address is malformed.
 //!
 //! # The client's defects, and how each is met
@@ -43,6 +43,7 @@
 //! | It panics when TLS was set up before it, or certificates are unreadable, even without TLS. | [`prepare_tls`], and [`Error::Tls`] when it is too late. |
 //! | It panics when an answer is ill-formed. | Caught, and taken as trouble (`gateway`). |
 //! | Nagle's algorithm stays on: 44 ms for every call. | `TCP_NODELAY` is set from outside (`nodelay`). |
+//! | Answers that nobody reads use up what may be on its way (5 MiB for all calls together), until no answer gets through. | Streams are read in pages, subscriptions have a connection of their own and are left alone while their receiver stalls (`reader`, `subscription`). |
 //! | Half a second of sleep before the first connection. | `discoveryInterval=0` for a single node, unless the address says otherwise ([`Options`]). |
 //! | A client that is dropped keeps its background task, and its connection if it has one. | Clients are only replaced when they are dead; one [`Journal`] per process, for as long as it lives. |
 //!

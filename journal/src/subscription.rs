@@ -21,7 +21,7 @@ const WAITING: usize = 1024;
 const WAITING_BYTES: u32 = 8 << 20;
 /// A receiver that takes nothing for so long is left alone until it has caught up: what is on its
 /// way to it would be in the way of others on the same connection.
-const KEEPING_UP: Duration = Duration::from_hours(1);
+const KEEPING_UP: Duration = Duration::from_millis(250);
 /// The store looks through so many events that do not pass the filter before it says how far it is.
 const CHECKPOINT_EVERY: u32 = 64;
 

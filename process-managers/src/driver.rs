@@ -17,6 +17,7 @@ use rand::Rng;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
+use uuid::Uuid;
 
 use crate::fulfilment::{Because, Failure, Performed, Steps, running, step_id};
 
@@ -39,6 +40,14 @@ pub(crate) struct Driving {
     pub(crate) payment_window: Duration,
     /// Cancelled when no further step is to be begun.
     pub(crate) stopping: CancellationToken,
+}
+
+/// What a process begins with.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    pub(crate) started: FulfilmentStarted,
+    /// The event that it begins because of.
+    pub(crate) cause: Uuid,
 }
 
 /// Drives the process of one order to its end.
@@ -64,9 +73,9 @@ impl Driver {
 
     /// Returns true when nothing is left to do, false when it was told to stop before. `seed`
     /// spares reading the order when it was just placed.
-    pub(crate) async fn drive(mut self, seed: Option<FulfilmentStarted>) -> bool {
+    pub(crate) async fn drive(mut self, seed: Option<Seed>) -> bool {
         let mut state = match seed {
-            Some(started) => self.insist_on_start(started).await,
+            Some(seed) => self.insist_on_start(seed).await,
             None => self.insist_on_load().await,
         };
         while !self.shared.stopping.is_cancelled() {
@@ -169,22 +178,17 @@ impl Driver {
         match loaded.state.as_ref() {
             OrderState::NotPlaced => None,
             OrderState::Placed { details, .. } => {
-                let deadline = self.payment_deadline();
-                Some(self.insist_on_start(FulfilmentStarted::of(details, deadline)).await)
+                let deadline = self.shared.clock.now() + self.shared.payment_window;
+                let started = FulfilmentStarted::of(details, deadline);
+                Some(self.insist_on_start(Seed { started, cause: self.order.0 }).await)
             }
         }
     }
 
-    fn payment_deadline(&self) -> DateTime<Utc> {
-        self.shared.clock.now() + self.shared.payment_window
-    }
-
-    async fn insist_on_start(&mut self, started: FulfilmentStarted) -> FulfilmentState {
-        let because = Because {
-            command_id: step_id(self.order, "start", "done"),
-            causation_id: self.order.0,
-        };
-        self.insist_because(FulfilmentCommand::Start(started), because).await
+    async fn insist_on_start(&mut self, seed: Seed) -> FulfilmentState {
+        let because =
+            Because { command_id: step_id(self.order, "start", "done"), causation_id: seed.cause };
+        self.insist_because(FulfilmentCommand::Start(seed.started), because).await
     }
 
     async fn insist_for(

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::checkpoint::{CheckpointStream, Register};
-use crate::driver::{Driver, Driving};
+use crate::driver::{Driver, Driving, Seed};
 use crate::fulfilment::{Because, Steps, step_id};
 use crate::options::Options;
 use crate::outbound::{Carrier, PaymentGateway};
@@ -218,12 +218,13 @@ impl Inbox {
 
     /// What the process of a placed order begins with. `None` when the event cannot be read: its
     /// driver then keeps trying to read the order, visibly, and no order is dropped.
-    fn seed(&self, event: &Recorded) -> Option<FulfilmentStarted> {
+    fn seed(&self, event: &Recorded) -> Option<Seed> {
         let deadline = event.metadata.recorded_at + self.shared.payment_window;
         match event.decode::<OrderEvent>() {
-            Ok(OrderEvent::Placed(placed)) => {
-                Some(FulfilmentStarted::of(&placed.details, deadline))
-            }
+            Ok(OrderEvent::Placed(placed)) => Some(Seed {
+                started: FulfilmentStarted::of(&placed.details, deadline),
+                cause: event.event_id,
+            }),
             Ok(
                 OrderEvent::Confirmed(_)
                 | OrderEvent::Shipped(_)
@@ -253,12 +254,7 @@ impl Inbox {
     }
 
     /// Gives the process a driver, or wakes the one it has. Waits while too many are busy.
-    async fn ensure_driven(
-        &mut self,
-        order: OrderId,
-        seed: Option<FulfilmentStarted>,
-        before: Position,
-    ) {
+    async fn ensure_driven(&mut self, order: OrderId, seed: Option<Seed>, before: Position) {
         if let Some(waker) = self.wakers.all().get(&order) {
             waker.notify_one();
             return;
@@ -273,7 +269,7 @@ impl Inbox {
     fn spawn(
         &self,
         order: OrderId,
-        seed: Option<FulfilmentStarted>,
+        seed: Option<Seed>,
         waker: Arc<Notify>,
         permit: OwnedSemaphorePermit,
     ) {

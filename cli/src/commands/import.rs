@@ -21,9 +21,9 @@ use crate::import::sorting::{Document, Reason, Rejected, Sorted, is_charge, sort
 use crate::stores::Api;
 
 /// Documents under way at the same time.
-const AT_ONCE: usize = 32;
-/// Items of one receipt of goods; the API's limit.
-const ITEMS_PER_RECEIPT: usize = 1_000;
+const AT_ONCE: usize = 8;
+/// Items of one receipt of goods: few enough for one request to be short.
+const ITEMS_PER_RECEIPT: usize = 200;
 
 /// Reads invoice lines (CSV, plain or gzipped) with the columns `InvoiceNo`, `StockCode`, Description,
 /// Quantity, `InvoiceDate`, `UnitPrice`, `CustomerID`, Country.
@@ -177,7 +177,6 @@ impl Importer {
             "number": document.number,
             "channel": self.channel.as_str(),
             "customer": customer(document),
-            "currencyCode": self.currency.code(),
             "lines": self.lines(document),
             "total": self.money(-gross(document)),
             "issuedAt": document.rows[0].date.to_rfc3339(),
@@ -258,21 +257,21 @@ impl Importer {
 
     async fn read_models(&self) -> anyhow::Result<ReadModels> {
         let query = "query($channel: String!) { salesTotals(channel: $channel) { \
-            orders { status orders total { amount currencyCode } } \
-            creditNotes { total { amount currencyCode } } } }";
+            orders { status currencyCode orders gross { amount } } \
+            creditNotes { currencyCode total { amount } } } }";
         let data: SalesTotalsData =
             self.client.run(query, json!({ "channel": self.channel.as_str() })).await?;
         let mut found = ReadModels::default();
         let minor =
             |amount: &str| Money::parse(amount, self.currency).map(|it| i128::from(it.minor));
-        let ours = |total: &Amount| total.currency == self.currency.code();
-        for row in data.totals.orders.iter().filter(|it| ours(&it.total)) {
-            found.gross += minor(&row.total.amount)?;
+        for row in data.totals.orders.iter().filter(|it| it.currency == self.currency.code()) {
+            found.gross += minor(&row.gross.amount)?;
             if row.status == "COMPLETED" {
                 found.completed += row.orders;
             }
         }
-        for row in data.totals.credit_notes.iter().filter(|it| ours(&it.total)) {
+        for row in data.totals.credit_notes.iter().filter(|it| it.currency == self.currency.code())
+        {
             found.credited += minor(&row.total.amount)?;
         }
         Ok(found)
@@ -302,21 +301,23 @@ struct SalesTotals {
 #[derive(Debug, Deserialize)]
 struct OrderTotals {
     status: String,
+    #[serde(rename = "currencyCode")]
+    currency: String,
     #[serde(deserialize_with = "count")]
     orders: u64,
-    total: Amount,
+    gross: Amount,
 }
 
 #[derive(Debug, Deserialize)]
 struct CreditTotals {
+    #[serde(rename = "currencyCode")]
+    currency: String,
     total: Amount,
 }
 
 #[derive(Debug, Deserialize)]
 struct Amount {
     amount: String,
-    #[serde(rename = "currencyCode")]
-    currency: String,
 }
 
 /// Large numbers come as strings, small ones as numbers.
