@@ -24,7 +24,7 @@ lint:
 		cargo clippy --workspace --all-targets --locked -- -D warnings; fi
 
 bench: prerequisites
-	cargo run --release --locked --bin bench -- $(ARGS)
+	cargo run --release --locked --package bench -- $(ARGS)
 
 prerequisites:
 	@sh tools/prerequisites.sh

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use journal::Journal;
 use projector::read_model::Reader;
 use tokio::net::TcpListener;
@@ -98,6 +99,9 @@ async fn run(
     shutdown: CancellationToken,
     tasks: TaskTracker,
 ) -> io::Result<()> {
+    // Events and answers are small and follow each other: they must not wait for acknowledgements
+    // (RFC 896). A socket that cannot be set up so is merely slower.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
     let told = shutdown.clone();
     let serving = axum::serve(listener, router(app))
         .with_graceful_shutdown(async move { told.cancelled().await });

@@ -72,8 +72,8 @@ async fn append_block(client: &eventstore::Client) -> anyhow::Result<Vec<Duratio
     let mut took = Vec::with_capacity(BLOCK);
     for _ in 0..BLOCK {
         let stream = format!("order-{}", journal::ids::new_id());
-        let event = eventstore::EventData::json("order-placed", placed_event())?
-            .metadata_as_json(metadata())?
+        let event = eventstore::EventData::json("order-placed", &placed_event())?
+            .metadata_as_json(&metadata())?
             .id(journal::ids::new_id());
         let options = eventstore::AppendToStreamOptions::default()
             .expected_revision(eventstore::ExpectedRevision::NoStream);

@@ -4,13 +4,14 @@
 
 create schema if not exists read_model;
 
--- The generations of every projection.
+-- The generations of every projection. Those that were dropped stay listed, so that no number is
+-- ever used twice.
 create table orderstore.projections (
     name text not null,
     generation bigint not null check (generation > 0),
     -- Version of fold and tables that it is built with.
     version integer not null,
-    state text not null check (state in ('building', 'live', 'retired')),
+    state text not null check (state in ('building', 'live', 'retired', 'dropped')),
     since timestamptz not null default now(),
     primary key (name, generation)
 );
@@ -34,7 +35,6 @@ create table orderstore.checkpoints (
     updated_at timestamptz not null default now(),
     primary key (projection, generation, slice),
     foreign key (projection, generation) references orderstore.projections (name, generation)
-        on delete cascade
 )
 -- Updated all the time: leave room on the page, so that no index has to change.
 with (fillfactor = 20);
@@ -50,5 +50,4 @@ create table orderstore.quarantine (
     since timestamptz not null default now(),
     primary key (projection, generation, stream),
     foreign key (projection, generation) references orderstore.projections (name, generation)
-        on delete cascade
 );

@@ -23,6 +23,9 @@ pub(crate) fn payload(projection: ProjectionName, position: Position) -> String 
     format!("{projection} {position}")
 }
 
+/// The channel on which somebody who waits for a projection, whose name is sent, says so.
+pub(crate) const WANTED: &str = "orderstore_wanted";
+
 /// A generation of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct GenerationId {

@@ -28,9 +28,9 @@ impl Trouble {
             | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unreachable,
+            | sqlx::Error::WorkerCrashed
             // What the driver says when a connection ends in the middle of a message.
-            sqlx::Error::Protocol(_) => Self::Unreachable,
+            | sqlx::Error::Protocol(_) => Self::Unreachable,
             // Postgres cannot keep a zero byte in a text; the driver refuses what it can know.
             sqlx::Error::Encode(_) => Self::Data,
             sqlx::Error::Database(error) => {
@@ -46,8 +46,11 @@ impl Trouble {
             // undefined_table, undefined_column, invalid_schema_name
             "42P01" | "42703" | "3F000" => Self::NoSuchTable,
             // too_many_connections, cannot_connect_now, admin_shutdown, crash_shutdown,
-            // database_dropped, read_only_sql_transaction (a fail-over is under way)
-            "53300" | "57P03" | "57P01" | "57P02" | "57P04" | "25006" => Self::Unreachable,
+            // database_dropped, invalid_catalog_name (no such database), read_only_sql_transaction (a
+            // fail-over is under way)
+            "53300" | "57P03" | "57P01" | "57P02" | "57P04" | "3D000" | "25006" => {
+                Self::Unreachable
+            }
             // lock_not_available, deadlock_detected, serialization_failure
             "55P03" | "40P01" | "40001" => Self::Locked,
             // connection_exception
@@ -61,6 +64,11 @@ impl Trouble {
 
 /// Where the database is, with the password in it; `None` if the address makes no sense.
 pub(crate) fn address(database_url: &str) -> Option<PgConnectOptions> {
+    // The driver itself takes any scheme.
+    let scheme = database_url.split_once("://")?.0;
+    if !matches!(scheme, "postgres" | "postgresql") {
+        return None;
+    }
     // Statements are logged nowhere: their arguments are customers' data.
     PgConnectOptions::from_str(database_url).ok().map(ConnectOptions::disable_statement_logging)
 }

@@ -30,6 +30,12 @@ pub enum Error {
         /// Of what.
         projection: ProjectionName,
     },
+    /// What is live was built by a newer build, which this one would replace by something older.
+    #[error("{projection} was built by a newer orderstore; rebuild it with that one")]
+    NewerIsLive {
+        /// Of what.
+        projection: ProjectionName,
+    },
     /// Another process has taken the generation over, finished or dropped it.
     #[error("another process has taken over building {projection}; look at the status")]
     TakenOver {
@@ -39,14 +45,29 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn from_failure(projection: ProjectionName, failure: Failure) -> Self {
+    /// What a failure to work on `projection` means to whoever asked for it.
+    pub(crate) fn of(projection: ProjectionName, failure: Failure) -> Self {
         match failure {
             Failure::Lost | Failure::Moved => Self::TakenOver { projection },
+            Failure::Database(_)
+            | Failure::Journal(_)
+            | Failure::Migration(_)
+            | Failure::Position
+            | Failure::TooSlow => Self::from(failure),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
             Failure::Database(error) => Self::Database(error),
             Failure::Journal(error) => Self::EventStore(error),
             Failure::Migration(error) => Self::Migration(error),
-            Failure::Position => Self::Database(sqlx::Error::Protocol(failure.to_string())),
             Failure::TooSlow => Self::TooSlow,
+            Failure::Lost | Failure::Moved | Failure::Position => {
+                Self::Database(sqlx::Error::Protocol(failure.to_string()))
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use schemas::Aggregate;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::ProjectionName;
 use crate::bookkeeping::{self, GenerationId, Move};
@@ -30,7 +31,7 @@ const QUIET_LIMIT: Duration = Duration::from_secs(2);
 /// One generation, as it is kept.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub(crate) struct Generation {
-    pub(crate) generation: i64,
+    pub(crate) number: i64,
     pub(crate) version: i32,
     pub(crate) state: String,
 }
@@ -56,7 +57,7 @@ pub(crate) async fn migrate(address: &PgConnectOptions) -> Result<(), Failure> {
 async fn set_up(connection: &mut PgConnection, definition: &Definition) -> Result<(), Failure> {
     let all = generations(connection, definition.name).await?;
     let Some(live) = all.iter().find(|generation| generation.state == "live") else {
-        return create(connection, definition, State::Live).await.map(drop);
+        return create(connection, definition, State::Live, None).await.map(drop);
     };
     let building = all.iter().find(|generation| generation.state == "building");
     if live.version >= definition.version {
@@ -64,30 +65,36 @@ async fn set_up(connection: &mut PgConnection, definition: &Definition) -> Resul
     }
     match building {
         Some(building) if building.version >= definition.version => Ok(()),
-        Some(_) => begin_rebuild(connection, definition).await.map(drop),
-        None => create(connection, definition, State::Building).await.map(drop),
+        Some(_) => begin_rebuild(connection, definition, None).await.map(drop),
+        None => create(connection, definition, State::Building, None).await.map(drop),
     }
 }
 
-/// Begins a new generation beside the live one. One that is being built is dropped.
+/// Begins a new generation beside the live one, held by `holder` from the first moment on. One that
+/// is being built is dropped.
 pub(crate) async fn begin_rebuild(
     connection: &mut PgConnection,
     definition: &Definition,
+    holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
     give_up(connection, definition.name).await?;
-    create(connection, definition, State::Building).await
+    drop_retired(connection).await?;
+    create(connection, definition, State::Building, holder).await
 }
 
-/// Drops the generation of `projection` that is being built, if one is. Its worker finds out at its
-/// next step.
+/// Retires the generation of `projection` that is being built, if one is. Its worker finds out at
+/// its next step.
 pub(crate) async fn give_up(
     connection: &mut PgConnection,
     projection: ProjectionName,
 ) -> Result<(), Failure> {
-    const RETIRE: &str = "update orderstore.projections set state = 'retired', since = now() \
-         where name = $1 and state = 'building'";
-    sqlx::query(RETIRE).bind(projection.as_str()).execute(&mut *connection).await?;
-    drop_retired(connection).await
+    const RETIRE: &str = "with given_up as (update orderstore.projections \
+         set state = 'retired', since = now() where name = $1 and state = 'building' \
+         returning name, generation) \
+         update orderstore.checkpoints c set epoch = epoch + 1, holder = null \
+         from given_up g where c.projection = g.name and c.generation = g.generation";
+    sqlx::query(RETIRE).bind(projection.as_str()).execute(connection).await?;
+    Ok(())
 }
 
 /// Whether somebody is building a generation of `projection`, and was alive within `patience`.
@@ -117,12 +124,13 @@ async fn create(
     connection: &mut PgConnection,
     definition: &Definition,
     state: State,
+    holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
     const CREATE: &str = "insert into orderstore.projections (name, generation, version, state) \
          select $1, coalesce(max(generation), 0) + 1, $2, $3 \
          from orderstore.projections where name = $1 returning generation";
     const CHECKPOINT: &str =
-        "insert into orderstore.checkpoints (projection, generation) values ($1, $2)";
+        "insert into orderstore.checkpoints (projection, generation, holder) values ($1, $2, $3)";
     let mut transaction = bookkeeping::durable(connection).await?;
     let number: i64 = sqlx::query_scalar(CREATE)
         .bind(definition.name.as_str())
@@ -134,6 +142,7 @@ async fn create(
     sqlx::query(CHECKPOINT)
         .bind(definition.name.as_str())
         .bind(number)
+        .bind(holder)
         .execute(&mut *transaction)
         .await?;
     let schema = generation.schema();
@@ -158,8 +167,8 @@ pub(crate) async fn generations(
     connection: &mut PgConnection,
     projection: ProjectionName,
 ) -> sqlx::Result<Vec<Generation>> {
-    const GENERATIONS: &str = "select p.generation, p.version, p.state \
-         from orderstore.projections p where p.name = $1 order by p.generation desc";
+    const GENERATIONS: &str = "select p.generation as number, p.version, p.state \
+         from orderstore.projections p where p.name = $1 and p.state <> 'dropped' order by p.generation desc";
     sqlx::query_as(GENERATIONS).bind(projection.as_str()).fetch_all(connection).await
 }
 
@@ -190,7 +199,7 @@ async fn try_promote<P: Projection>(writer: &mut Writer) -> Result<bool, Failure
     let name = P::NAME.as_str();
     let mut transaction = bookkeeping::durable(connection).await?;
     // A waiting promotion makes new readers wait behind it, so it does not wait for long.
-    sqlx::query("set local lock_timeout = '500ms'").execute(&mut *transaction).await?;
+    sqlx::query("set local lock_timeout = '200ms'").execute(&mut *transaction).await?;
     let old: Option<(i64, i64, i64)> =
         sqlx::query_as(LIVE).bind(name).fetch_optional(&mut *transaction).await?;
     let mut to = hold.position;
@@ -269,15 +278,23 @@ async fn drop_generation(
     connection: &mut PgConnection,
     generation: GenerationId,
 ) -> sqlx::Result<()> {
-    const FORGET: &str = "delete from orderstore.projections \
+    // The row stays, so that its number is never given to another generation: a worker that has
+    // missed the end of the old one must not take the new one for it.
+    const END: &str = "update orderstore.projections set state = 'dropped', since = now() \
          where name = $1 and generation = $2 and state = 'retired'";
+    const FORGET: [&str; 2] = [
+        "delete from orderstore.checkpoints where projection = $1 and generation = $2",
+        "delete from orderstore.quarantine where projection = $1 and generation = $2",
+    ];
     let mut transaction = connection.begin().await?;
     sqlx::query("set local lock_timeout = '500ms'").execute(&mut *transaction).await?;
-    sqlx::query(FORGET)
-        .bind(generation.projection.as_str())
-        .bind(generation.number)
-        .execute(&mut *transaction)
-        .await?;
+    for statement in [END, FORGET[0], FORGET[1]] {
+        sqlx::query(statement)
+            .bind(generation.projection.as_str())
+            .bind(generation.number)
+            .execute(&mut *transaction)
+            .await?;
+    }
     let schema = generation.schema();
     let drop_schema = AssertSqlSafe(format!("drop schema if exists {schema} cascade"));
     sqlx::raw_sql(drop_schema).execute(&mut *transaction).await?;

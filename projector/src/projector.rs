@@ -1,19 +1,18 @@
 //! Keeps a worker going for every projection, whatever happens to the database or the event store.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use journal::{Journal, ids};
+use journal::Journal;
 use sqlx::Connection;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bookkeeping::{Claim, GenerationId};
+use crate::bookkeeping::{Claim, GenerationId, WANTED};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::projection::Projection;
@@ -48,10 +47,9 @@ impl Projector {
     /// # Errors
     /// [`Error::BadAddress`].
     pub fn start(database_url: &str, journal: Journal, options: Options) -> Result<Self, Error> {
-        let address = Arc::new(database::address(database_url).ok_or(Error::BadAddress)?);
-        let stop = CancellationToken::new();
-        let context =
-            Context { address, journal, options, holder: ids::new_id(), stop: stop.clone() };
+        let address = database::address(database_url).ok_or(Error::BadAddress)?;
+        let context = Context::new(address, journal, options);
+        let stop = context.stop.clone().drop_guard();
         let mut statuses = BTreeMap::new();
         let mut senders = vec![];
         for name in ProjectionName::ALL {
@@ -60,7 +58,7 @@ impl Projector {
             senders.push(sender);
         }
         let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(context, senders)));
-        Ok(Self { statuses, supervisor, stop: stop.drop_guard() })
+        Ok(Self { statuses, supervisor, stop })
     }
 
     /// How all workers are doing.
@@ -90,7 +88,8 @@ async fn supervise(context: Context, senders: Vec<watch::Sender<WorkerStatus>>) 
         let name = status.borrow().projection;
         tasks.spawn(with(name, Tend { context: context.clone(), status }));
     }
-    tasks.spawn(build_what_is_left(context));
+    tasks.spawn(build_what_is_left(context.clone()));
+    tasks.spawn(hear_who_waits(context));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "a projector's worker has panicked");
@@ -140,7 +139,10 @@ async fn tend<P: Projection>(context: &Context, status: &watch::Sender<WorkerSta
             Err(failure) => {
                 let error = failure.story();
                 tracing::warn!(projection = %P::NAME, error, "a worker was interrupted; it goes on");
-                status.send_modify(|status| status.last_error = Some(error));
+                status.send_modify(|status| {
+                    status.role = Role::Starting;
+                    status.last_error = Some(error);
+                });
                 if failure.trouble() == Some(Trouble::NoSuchTable) {
                     set_up(context, status).await;
                 }
@@ -182,9 +184,12 @@ async fn work<P: Projection>(
         return Ok(Attempt::Standby("the live generation is that of a newer orderstore"));
     }
     if live.version < P::VERSION {
+        if !generations.iter().any(|generation| generation.state == "building") {
+            generation::migrate(&context.address).await?;
+        }
         return Ok(Attempt::Standby("a generation of the new version is being built"));
     }
-    let id = GenerationId { projection: P::NAME, number: live.generation };
+    let id = GenerationId { projection: P::NAME, number: live.number };
     let (journal, holder) = (context.journal.clone(), context.holder);
     let writer = Writer::acquire(&context.address, journal, id, true, holder, claim).await?;
     let Some(writer) = writer else {
@@ -201,6 +206,35 @@ async fn set_up(context: &Context, status: &watch::Sender<WorkerStatus>) {
         tracing::warn!(error, "the database could not be set up; it is tried again");
         status.send_modify(|status| status.last_error = Some(error));
     }
+}
+
+/// Passes on that somebody waits for a projection.
+async fn hear_who_waits(context: Context) {
+    let address = context.address.as_ref().clone().application_name("orderstore projector");
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(address);
+    let mut patience = Patience::new();
+    while !context.stop.is_cancelled() {
+        let hearing = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(WANTED).await?;
+            while let Some(wanted) = listener.try_recv().await? {
+                if let Ok(name) = wanted.payload().parse::<ProjectionName>() {
+                    context.wanted[&name].notify_one();
+                }
+            }
+            Ok::<_, sqlx::Error>(())
+        };
+        let heard = tokio::select! {
+            () = context.stop.cancelled() => Ok(()),
+            heard = hearing => heard,
+        };
+        match heard {
+            Ok(()) => patience = Patience::new(),
+            Err(error) => tracing::debug!(%error, "could not hear who waits for projections"),
+        }
+        patience.wait(&context.stop).await;
+    }
+    pool.close().await;
 }
 
 /// Looks for generations that nobody builds (a new version, a rebuild that was killed) and builds
@@ -220,8 +254,9 @@ async fn build_what_is_left(context: Context) {
                 }
             }
             // The workers tell about the same trouble.
-            Err(error) => {
-                tracing::debug!(%error, "could not look for generations to build");
+            Err(failure) => {
+                let error = failure.story();
+                tracing::debug!(error, "could not look for generations to build");
                 connection = None;
             }
         }
@@ -235,7 +270,7 @@ async fn build_what_is_left(context: Context) {
 async fn left_over(
     context: &Context,
     connection: &mut Option<PgConnection>,
-) -> sqlx::Result<Vec<GenerationId>> {
+) -> Result<Vec<GenerationId>, Failure> {
     const BUILDING: &str = "select p.name, p.generation, p.version from orderstore.projections p \
          join orderstore.checkpoints c on c.projection = p.name and c.generation = p.generation \
          where p.state = 'building' and (c.holder is null \
@@ -244,6 +279,8 @@ async fn left_over(
         Some(connection) => connection,
         none => none.insert(database::connect(&context.address).await?),
     };
+    // What readers still used when it was replaced.
+    generation::drop_retired(connection).await?;
     let found: Vec<(String, i64, i32)> = sqlx::query_as(BUILDING)
         .bind(context.options.take_over_after.as_secs_f64())
         .fetch_all(connection)

@@ -1,15 +1,13 @@
 //! Rebuilds projections beside their live generations, from the beginning of the log.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use journal::{Journal, Position, ids};
+use journal::{Journal, Position};
 use sqlx::Connection;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::database;
@@ -100,12 +98,9 @@ impl Rebuild {
         projections: &[ProjectionName],
         options: Options,
     ) -> Result<Self, Error> {
-        let address = Arc::new(database::address(database_url).ok_or(Error::BadAddress)?);
-        generation::migrate(&address)
-            .await
-            .map_err(|failure| Error::from_failure(ProjectionName::Orders, failure))?;
-        let (holder, stop) = (ids::new_id(), CancellationToken::new());
-        let context = Context { address, journal, options, holder, stop };
+        let address = database::address(database_url).ok_or(Error::BadAddress)?;
+        generation::migrate(&address).await?;
+        let context = Context::new(address, journal, options);
         let mut tasks = vec![];
         let mut builds = vec![];
         for definition in Definition::ALL {
@@ -175,17 +170,18 @@ impl Rebuild {
     /// # Errors
     /// When the database cannot be reached: a running projector then goes on with the rebuild.
     pub async fn cancel(mut self) -> Result<(), Error> {
+        let mut connection = database::connect(&self.context.address).await?;
+        // Before the workers give their generations back, or somebody else would go on with them.
+        for build in &self.builds {
+            let name = build.borrow().projection;
+            generation::give_up(&mut connection, name).await?;
+        }
         self.context.stop.cancel();
         for task in std::mem::take(&mut self.tasks) {
             // How it ended does not matter any more.
             let _ = task.await;
         }
-        let mut connection = database::connect(&self.context.address).await?;
-        for build in &self.builds {
-            let name = build.borrow().projection;
-            let failed = |failure| Error::from_failure(name, failure);
-            generation::give_up(&mut connection, name).await.map_err(failed)?;
-        }
+        generation::drop_retired(&mut connection).await?;
         Ok(connection.close().await?)
     }
 }
@@ -206,13 +202,17 @@ impl std::fmt::Debug for Rebuild {
 async fn begin(context: &Context, definition: &Definition) -> Result<i64, Error> {
     let projection = definition.name;
     let mut connection = database::connect(&context.address).await?;
+    let all = generation::generations(&mut connection, projection).await?;
+    if all.iter().any(|generation| generation.version > definition.version) {
+        return Err(Error::NewerIsLive { projection });
+    }
     let patience = context.options.take_over_after;
     if generation::is_being_built(&mut connection, projection, patience).await? {
         return Err(Error::BeingBuilt { projection });
     }
-    let id = generation::begin_rebuild(&mut connection, definition)
+    let id = generation::begin_rebuild(&mut connection, definition, Some(context.holder))
         .await
-        .map_err(|failure| Error::from_failure(projection, failure))?;
+        .map_err(|failure| Error::of(projection, failure))?;
     connection.close().await?;
     Ok(id.number)
 }

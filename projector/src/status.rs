@@ -6,7 +6,6 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 
 use crate::code::codes;
-use crate::failure::Failure;
 use crate::{Error, ProjectionName, database, generation};
 
 codes! {
@@ -68,10 +67,7 @@ pub struct Quarantined {
 /// When the database cannot be reached, or was set up by a newer build.
 pub async fn migrate(database_url: &str) -> Result<(), Error> {
     let address = database::address(database_url).ok_or(Error::BadAddress)?;
-    generation::migrate(&address).await.map_err(|failure| match failure {
-        Failure::Migration(error) => Error::Migration(error),
-        other => Error::from_failure(ProjectionName::Orders, other),
-    })
+    generation::migrate(&address).await.map_err(Error::from)
 }
 
 /// Every generation of every projection.

@@ -1,14 +1,15 @@
 //! Moves one generation forward: takes what the subscription delivers, batch by batch.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use journal::{Delivery, Filter, Journal, Position, Recorded, Subscription};
+use journal::{Delivery, Filter, Journal, Position, Recorded, Subscription, ids};
 use schemas::Aggregate;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -28,6 +29,22 @@ pub(crate) struct Context {
     /// Who we are in the bookkeeping.
     pub(crate) holder: Uuid,
     pub(crate) stop: CancellationToken,
+    /// Told when somebody waits for a projection.
+    pub(crate) wanted: Arc<HashMap<ProjectionName, Notify>>,
+}
+
+impl Context {
+    pub(crate) fn new(address: PgConnectOptions, journal: Journal, options: Options) -> Self {
+        let wanted = ProjectionName::ALL.map(|name| (name, Notify::new()));
+        Self {
+            address: Arc::new(address),
+            journal,
+            options,
+            holder: ids::new_id(),
+            stop: CancellationToken::new(),
+            wanted: Arc::new(HashMap::from(wanted)),
+        }
+    }
 }
 
 /// What a worker is doing.
@@ -122,7 +139,12 @@ pub(crate) struct Worker<'a> {
     caught_up: bool,
     /// Whether something was written since the last heartbeat.
     busy: bool,
+    /// When the next promotion may be tried.
+    promote_from: Instant,
 }
+
+/// Readers wait while a promotion is tried, so one that failed is not tried again at once.
+const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
 
 /// So long a heartbeat waits for the event store: it must not look dead because the store is.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
@@ -133,7 +155,8 @@ impl<'a> Worker<'a> {
         context: &'a Context,
         status: &'a watch::Sender<WorkerStatus>,
     ) -> Self {
-        Self { writer, context, status, caught_up: false, busy: false }
+        let promote_from = Instant::now();
+        Self { writer, context, status, caught_up: false, busy: false, promote_from }
     }
 
     /// Works until it is stopped, or, if it is building, until what it builds has been promoted.
@@ -155,9 +178,10 @@ impl<'a> Worker<'a> {
                     return Ok(End::Stopped);
                 }
                 Next::Batch(batch) => self.take::<P>(batch).await?,
-                Next::Heartbeat => self.beat::<P>().await?,
+                Next::Heartbeat if self.busy => self.busy = false,
+                Next::Heartbeat | Next::Wanted => self.beat::<P>().await?,
             }
-            if building && self.caught_up && generation::promote::<P>(&mut self.writer).await? {
+            if building && self.promote::<P>().await? {
                 self.report(|_| {});
                 self.writer.release().await;
                 return Ok(End::Promoted);
@@ -165,11 +189,22 @@ impl<'a> Worker<'a> {
         }
     }
 
+    async fn promote<P: Projection>(&mut self) -> Result<bool, Failure> {
+        if !self.caught_up || Instant::now() < self.promote_from {
+            return Ok(false);
+        }
+        let promoted = generation::promote::<P>(&mut self.writer).await?;
+        self.promote_from = Instant::now() + BETWEEN_PROMOTIONS;
+        Ok(promoted)
+    }
+
     async fn next(&self, subscription: &mut Subscription, heartbeat: &mut Interval) -> Next {
+        let wanted = &self.context.wanted[&self.writer.hold.generation.projection];
         tokio::select! {
             biased;
             () = self.context.stop.cancelled() => Next::Stop,
             _ = heartbeat.tick() => Next::Heartbeat,
+            () = wanted.notified() => Next::Wanted,
             batch = subscription.next_batch(self.context.options.batch) => Next::Batch(batch),
         }
     }
@@ -212,9 +247,6 @@ impl<'a> Worker<'a> {
     /// the checkpoint there: the subscription itself is in no hurry to tell about events of others,
     /// and readers may be waiting.
     async fn beat<P: Projection>(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.busy) {
-            return Ok(());
-        }
         let at = self.writer.hold.position;
         let mut to = at;
         match self.quiet_until::<P>(at).await {
@@ -263,6 +295,7 @@ enum Next {
     Stop,
     Batch(Vec<Delivery>),
     Heartbeat,
+    Wanted,
 }
 
 fn heartbeat(every: Duration) -> Interval {

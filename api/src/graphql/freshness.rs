@@ -20,15 +20,6 @@ pub(crate) async fn wait(
 ) -> Result<(), Error> {
     let Some(text) = at_least else { return Ok(()) };
     let position = read_position(text, "atLeast")?;
-    wait_for(ctx, position, projections).await
-}
-
-/// Waits until each of `projections` has got to `position`.
-pub(crate) async fn wait_for(
-    ctx: &Context<'_>,
-    position: Position,
-    projections: &[ProjectionName],
-) -> Result<(), Error> {
     let reader = &Services::of(ctx).reader;
     let all = projections.iter().map(|&name| async move {
         reader.wait_for(name, position, LIMIT).await.map(|reached| (name, reached))

@@ -1,5 +1,7 @@
 //! Subscriptions: what happens to one order, as it happens.
 
+use std::time::Duration;
+
 use async_graphql::{Context, Error, Subscription as GraphqlSubscription};
 use domain::ids::OrderId;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -16,9 +18,15 @@ use super::request::Services;
 /// Most deliveries that are taken at once.
 const BATCH: usize = 256;
 
-/// What happens, over a WebSocket (protocol graphql-transport-ws). Never ends by itself.
+/// How long one look waits for the read model.
+const LOOK_FOR: Duration = Duration::from_secs(2);
+/// Pause before the next look at a read model that could not be read.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The root of subscriptions.
 pub(crate) struct Subscription;
 
+/// What happens, over a WebSocket (protocol graphql-transport-ws). Never ends by itself.
 #[GraphqlSubscription]
 impl Subscription {
     /// Every event that belongs to an order: its own, and those of stock, payment, shipment and
@@ -62,34 +70,87 @@ impl Subscription {
         id: Uuid,
     ) -> Result<impl Stream<Item = Result<Order, Error>> + use<'ctx>, Error> {
         let ctx = ctx.clone();
-        let following = Services::of(&ctx).live.follow().await;
-        let changes = stream::unfold((following, ctx, true), move |state| next_order(state, id));
-        Ok(changes.filter_map(|order| async move { order.transpose() }))
+        let services = Services::of(&ctx);
+        let following = services.live.follow().await;
+        let now = services.journal.head().await.map_err(|cause| store_error(&ctx, &cause))?;
+        let watching = Watching { ctx, id, following, owed: Some(now), in_trouble: false };
+        Ok(stream::unfold(watching, |mut watching| async move {
+            let order = watching.next().await;
+            Some((order, watching))
+        }))
     }
 }
 
-type Watching<'ctx> = (Following, Context<'ctx>, bool);
-
-async fn next_order(
-    (mut following, ctx, first): Watching<'_>,
+/// Somebody who watches an order.
+struct Watching<'ctx> {
+    ctx: Context<'ctx>,
     id: Uuid,
-) -> Option<(Result<Option<Order>, Error>, Watching<'_>)> {
-    let position = if first { None } else { following.next(id).await };
-    let order = read_order(&ctx, id, position).await;
-    Some((order, (following, ctx, false)))
+    following: Following,
+    /// The order has changed here, and they have not been told.
+    owed: Option<Position>,
+    /// The read model cannot be read, and they know.
+    in_trouble: bool,
 }
 
-/// The order, once everything that it is shown with has got to `position`.
-async fn read_order(
-    ctx: &Context<'_>,
-    id: Uuid,
-    position: Option<Position>,
-) -> Result<Option<Order>, Error> {
-    if let Some(position) = position {
-        freshness::wait_for(ctx, position, &freshness::of_orders(&[ctx.look_ahead()])).await?;
+/// What came of a look at an order.
+enum Look {
+    Seen(Box<Order>),
+    Nothing,
+    NotYet,
+    Trouble(Error),
+}
+
+impl Watching<'_> {
+    /// The order after its next change, or the trouble that keeps us from reading it. A change is
+    /// told in the end, however long the read model takes.
+    async fn next(&mut self) -> Result<Order, Error> {
+        loop {
+            let position = match self.owed {
+                Some(position) => position,
+                None => self.changed().await?,
+            };
+            self.owed = Some(position);
+            match self.look(position).await {
+                Look::Seen(order) => {
+                    (self.owed, self.in_trouble) = (None, false);
+                    return Ok(*order);
+                }
+                Look::Nothing => (self.owed, self.in_trouble) = (None, false),
+                Look::NotYet => {}
+                Look::Trouble(_) if self.in_trouble => tokio::time::sleep(LOOK_AGAIN).await,
+                Look::Trouble(error) => {
+                    self.in_trouble = true;
+                    return Err(error);
+                }
+            }
+        }
     }
-    let row = Services::of(ctx).reader.order(id).await;
-    Ok(row.map_err(|cause| read_error(ctx, &cause))?.map(Into::into))
+
+    async fn changed(&mut self) -> Result<Position, Error> {
+        if let Some(position) = self.following.next(self.id).await {
+            return Ok(position);
+        }
+        // Something was missed: whatever it was, it is not behind the end of the log.
+        let head = Services::of(&self.ctx).journal.head().await;
+        head.map_err(|cause| store_error(&self.ctx, &cause))
+    }
+
+    /// The order, once everything that it is shown with has got to `position`.
+    async fn look(&self, position: Position) -> Look {
+        let reader = &Services::of(&self.ctx).reader;
+        for name in freshness::of_orders(&[self.ctx.look_ahead()]) {
+            match reader.wait_for(name, position, LOOK_FOR).await {
+                Ok(reached) if reached.is_there() => {}
+                Ok(_) => return Look::NotYet,
+                Err(cause) => return Look::Trouble(read_error(&self.ctx, &cause)),
+            }
+        }
+        match reader.order(self.id).await {
+            Ok(Some(row)) => Look::Seen(Box::new(row.into())),
+            Ok(None) => Look::Nothing,
+            Err(cause) => Look::Trouble(read_error(&self.ctx, &cause)),
+        }
+    }
 }
 
 fn belonging(delivery: Delivery, order_id: Uuid) -> Option<Recorded> {

@@ -56,7 +56,7 @@ async fn no_operation_is_open_to_a_token_without_its_scope() {
     for row in ACCESS {
         let others = api::auth::Scope::ALL.iter().filter(|scope| **scope != row.scope);
         let scope = others.map(|scope| scope.name()).collect::<Vec<_>>().join(" ");
-        let token = api.token_with(json!({ "scope": scope }));
+        let token = api.token_with(&json!({ "scope": scope }));
         // A fragment and an alias make no difference.
         let query = format!(
             "{} {{ ...f }} fragment f on {} {{ x: {} {{ __typename }} }}",
@@ -81,7 +81,7 @@ async fn an_import_needs_a_scope_of_its_own() {
     let input = crate::support::with(input, "/imported", imported);
     let body = json!({ "query": crate::support::ORDER_PLACE, "variables": { "input": input } });
 
-    let token = api.token_with(json!({ "scope": "orders:write" }));
+    let token = api.token_with(&json!({ "scope": "orders:write" }));
     let (_, refused) = sent(api.post_anonymously().bearer_auth(token).json(&body)).await;
     assert_eq!(code(&refused), "FORBIDDEN", "{refused:#}");
 

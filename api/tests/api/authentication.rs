@@ -33,7 +33,7 @@ async fn a_request_without_a_token_is_not_let_in() {
 #[tokio::test]
 async fn a_token_must_be_whole_and_alive_and_meant_for_us() {
     let api = Api::start().await;
-    let good = asked(&api, &api.token_with(json!({}))).await;
+    let good = asked(&api, &api.token_with(&json!({}))).await;
     assert_eq!(good.0, 200, "{:#}", good.1);
     let an_hour_ago = SystemClock.now().timestamp() - 3600;
     let in_an_hour = SystemClock.now().timestamp() + 3600;
@@ -47,7 +47,7 @@ async fn a_token_must_be_whole_and_alive_and_meant_for_us() {
         (json!({ "sub": "two words" }), "sub"),
         (json!({ "nbf": in_an_hour }), "not valid"),
     ] {
-        let (status, body) = asked(&api, &api.token_with(changes.clone())).await;
+        let (status, body) = asked(&api, &api.token_with(&changes)).await;
         assert_eq!((status, code(&body)), (401, "UNAUTHENTICATED"), "{changes}: {body:#}");
         let message = body["errors"][0]["message"].as_str().unwrap();
         assert!(message.contains(said), "{changes}: {message}");

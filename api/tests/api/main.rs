@@ -1,5 +1,6 @@
 //! The API through its public way in: HTTP and WebSocket, over a real event store and a real
 //! Postgres.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it is surprised")]
 
 mod support;
 

@@ -77,7 +77,7 @@ async fn keys_of_two_clients_have_nothing_to_do_with_each_other() {
     let api = Api::start().await;
     api.receive(&["MUG"], 10).await;
     let mine = api.place(two_mugs("k-1")).await;
-    let token = api.token_with(json!({ "sub": "client:other" }));
+    let token = api.token_with(&json!({ "sub": "client:other" }));
     let body = json!({ "query": ORDER_PLACE, "variables": { "input": two_mugs("k-1") } });
     let (_, theirs) = sent(api.post_anonymously().bearer_auth(token).json(&body)).await;
     let theirs = &theirs["data"]["orderPlace"];

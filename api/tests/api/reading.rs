@@ -121,10 +121,11 @@ async fn orders_are_filtered_by_every_condition_at_once() {
     let other = vec![other["order"]["id"].clone()];
     let listed =
         async |filter: Value| ids(api, json!({ "first": 10, "where": filter, "at": at })).await;
+    let nothing: Vec<Value> = vec![];
     assert_eq!(listed(json!({ "channel": "market" })).await, other);
     assert_eq!(listed(json!({ "customer": "c-9", "status": ["PENDING"] })).await, other);
-    assert_eq!(listed(json!({ "customer": "c-9", "channel": "web" })).await, [json!(0); 0]);
-    assert_eq!(listed(json!({ "status": ["SHIPPED", "COMPLETED"] })).await, [json!(0); 0]);
+    assert_eq!(listed(json!({ "customer": "c-9", "channel": "web" })).await, nothing);
+    assert_eq!(listed(json!({ "status": ["SHIPPED", "COMPLETED"] })).await, nothing);
 
     let first = api.data(ORDER, json!({ "id": placed[0] })).await["order"]["placedAt"].clone();
     let just_then = json!({ "placedAt": { "gte": first, "lte": first } });
@@ -200,7 +201,7 @@ async fn stock_credit_notes_sums_and_projections_can_be_read() {
     assert_eq!((&note["number"], &note["lines"][0]["sku"]), (&json!("C1"), &json!("MUG")));
     let sums = &read["salesTotals"]["orders"];
     let total = json!({ "amount": "20.85", "currencyCode": "GBP" });
-    let expected = json!([{ "status": "PENDING", "orders": "2", "units": "3", "gross": total }]);
+    let expected = json!([{ "status": "PENDING", "orders": "2", "units": "5", "gross": total }]);
     assert_eq!(*sums, expected);
     assert_eq!(read["salesTotals"]["creditNotes"][0]["total"]["amount"], "4.95");
     assert_eq!(read["projections"].as_array().unwrap().len(), 6);

@@ -16,12 +16,16 @@ const EVENTS: &str = "subscription($id: UUID!, $after: String) {
 
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
-async fn connect(api: &Api, protocol: &str, origin: Option<&str>) -> Result<Socket, Error> {
+async fn connect(
+    api: &Api,
+    protocol: &str,
+    more: &[(&'static str, &str)],
+) -> Result<Socket, Error> {
     let mut request = format!("ws://{}/graphql", api.address).into_client_request().unwrap();
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", protocol.parse().unwrap());
-    if let Some(origin) = origin {
-        headers.insert("origin", origin.parse().unwrap());
+    for (name, value) in more {
+        headers.insert(*name, value.parse().unwrap());
     }
     let connected = must(tokio_tungstenite::connect_async(request)).await;
     connected.map(|(socket, _)| Socket(socket))
@@ -30,7 +34,7 @@ async fn connect(api: &Api, protocol: &str, origin: Option<&str>) -> Result<Sock
 impl Socket {
     /// A socket that nobody has introduced themselves on.
     pub(crate) async fn open(api: &Api) -> Self {
-        connect(api, "graphql-transport-ws", None).await.unwrap()
+        connect(api, "graphql-transport-ws", &[]).await.unwrap()
     }
 
     /// A socket of the development client.
@@ -58,11 +62,11 @@ impl Socket {
     /// The next message.
     pub(crate) async fn next(&mut self) -> Value {
         loop {
-            match must(self.0.next()).await.unwrap().unwrap() {
-                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) | Message::Pong(_) => {}
-                other => panic!("{other:?}"),
+            let message = must(self.0.next()).await.unwrap().unwrap();
+            if let Message::Text(text) = &message {
+                return serde_json::from_str(text).unwrap();
             }
+            assert!(message.is_ping() || message.is_pong(), "{message:?}");
         }
     }
 
@@ -74,12 +78,12 @@ impl Socket {
         message["payload"]["data"][field].clone()
     }
 
-    /// How the socket is closed.
+    /// How the socket is closed, after whatever comes before.
     async fn closed(&mut self) -> CloseFrame {
         loop {
-            match must(self.0.next()).await.unwrap().unwrap() {
-                Message::Close(frame) => return frame.unwrap(),
-                other => assert!(!other.is_text(), "{other:?}"),
+            let message = must(self.0.next()).await.unwrap().unwrap();
+            if let Message::Close(frame) = message {
+                return frame.unwrap();
             }
         }
     }
@@ -99,30 +103,34 @@ async fn a_socket_without_a_good_token_is_closed() {
 }
 
 #[tokio::test]
+async fn the_token_may_come_as_a_header() {
+    let api = Api::start().await;
+    let authorization = format!("Bearer {}", api.token());
+    let headers = [("authorization", authorization.as_str())];
+    let mut socket = connect(&api, "graphql-transport-ws", &headers).await.unwrap();
+    socket.init(json!({})).await;
+    assert_eq!(socket.next().await["type"], "connection_ack");
+}
+
+#[tokio::test]
 async fn a_socket_is_closed_when_its_token_expires() {
     let api = Api::start().await;
     // Verified with some leeway, and so expired by now already.
     let now = journal::Clock::now(&journal::SystemClock).timestamp();
-    let token = api.token_with(json!({ "exp": now - 1 }));
+    let token = api.token_with(&json!({ "exp": now - 1 }));
     let mut socket = Socket::open(&api).await;
     socket.init(json!({ "authorization": format!("Bearer {token}") })).await;
-    loop {
-        match must(socket.0.next()).await.unwrap().unwrap() {
-            Message::Close(frame) => {
-                assert_eq!(u16::from(frame.unwrap().code), 4403);
-                return;
-            }
-            _ack => {}
-        }
-    }
+    assert_eq!(u16::from(socket.closed().await.code), 4403);
 }
 
 #[tokio::test]
 async fn only_the_current_protocol_is_spoken_and_not_with_pages_of_other_sites() {
     let api = Api::start().await;
-    assert!(connect(&api, "graphql-ws", None).await.is_err());
-    assert!(connect(&api, "graphql-transport-ws", Some("https://evil.example")).await.is_err());
-    assert!(connect(&api, "graphql-transport-ws", Some("http://localhost:3000")).await.is_ok());
+    assert!(connect(&api, "graphql-ws", &[]).await.is_err());
+    let evil = [("origin", "https://evil.example")];
+    assert!(connect(&api, "graphql-transport-ws", &evil).await.is_err());
+    let own = [("origin", "http://localhost:3000")];
+    assert!(connect(&api, "graphql-transport-ws", &own).await.is_ok());
 }
 
 #[tokio::test]
@@ -141,7 +149,7 @@ async fn queries_and_mutations_work_over_a_socket_too() {
 async fn the_gate_is_in_front_of_sockets_as_well() {
     let api = Api::start().await;
     let mut socket = Socket::open(&api).await;
-    let token = api.token_with(json!({ "scope": "stock:read" }));
+    let token = api.token_with(&json!({ "scope": "stock:read" }));
     socket.init(json!({ "authorization": format!("Bearer {token}") })).await;
     assert_eq!(socket.next().await["type"], "connection_ack");
     let subscription = "subscription { orderEvents(orderId: \"00000000-0000-0000-0000-000000000000\") { cursor } }";
@@ -150,7 +158,7 @@ async fn the_gate_is_in_front_of_sockets_as_well() {
     let error = &refused["payload"]["errors"][0];
     assert_eq!(error["extensions"]["code"], "FORBIDDEN", "{refused:#}");
 
-    let aliases: String = (0..100).map(|n| format!("a{n}: __typename ")).collect();
+    let aliases = crate::transport::hundred_aliases();
     socket.next().await;
     socket.subscribe("2", &format!("{{ {aliases} }}"), json!({})).await;
     let refused = socket.next().await;

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// Nothing in these tests takes so long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A database that is not there.
 pub(crate) const NO_DATABASE: &str = "postgres://nobody@127.0.0.1:1/nothing";
@@ -49,13 +49,20 @@ impl Whole {
         let options = projector::Options::default();
         let projector = Projector::start(&database, api.journal.clone(), options).unwrap();
         must(async {
-            while sent(api.get("/health/ready")).await.0 != 200 {
+            while !is_readable(&api).await {
                 tokio::task::yield_now().await;
             }
         })
         .await;
         Self { api, projector, postgres }
     }
+}
+
+/// Whether every projection has been built for the first time.
+async fn is_readable(api: &Api) -> bool {
+    let (_, body) = api.ask("{ projections { position } }", json!({})).await;
+    let projections = body["data"]["projections"].as_array();
+    projections.is_some_and(|all| all.iter().all(|one| one["position"].is_string()))
 }
 
 /// What a test wants to be different.
@@ -120,7 +127,7 @@ impl Api {
     }
 
     /// A token like the development token, with these claims changed; `null` takes one away.
-    pub(crate) fn token_with(&self, changes: Value) -> String {
+    pub(crate) fn token_with(&self, changes: &Value) -> String {
         let exp = SystemClock.now().timestamp() + 3600;
         let mut claims = json!({
             "sub": "client:tester", "aud": "orderstore", "exp": exp,
@@ -174,6 +181,11 @@ impl Api {
     /// The payload of `orderPlace`.
     pub(crate) async fn place(&self, input: Value) -> Value {
         self.data(ORDER_PLACE, json!({ "input": input })).await["orderPlace"].clone()
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.cancel();
     }
 
     /// Everything stops in order.
@@ -243,13 +255,11 @@ pub(crate) fn two_mugs(key: &str) -> Value {
 
 /// `input` with the value at `path` (such as `/lines/0/quantity`) set to `value`.
 pub(crate) fn with(mut input: Value, path: &str, value: Value) -> Value {
-    match input.pointer_mut(path) {
-        Some(place) => *place = value,
-        None => {
-            let (parent, name) = path.rsplit_once('/').unwrap();
-            let parent = input.pointer_mut(parent).unwrap().as_object_mut().unwrap();
-            parent.insert(name.to_owned(), value);
-        }
+    let (parent, name) = path.rsplit_once('/').unwrap();
+    let parent = input.pointer_mut(parent).unwrap();
+    match name.parse::<usize>() {
+        Ok(number) => parent[number] = value,
+        Err(_) => parent[name] = value,
     }
     input
 }

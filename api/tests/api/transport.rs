@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::{Check, Scenarios};
 use futures::StreamExt;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::support::{Api, Choices, code, must, sent};
 
@@ -45,20 +46,25 @@ async fn what_is_not_graphql_is_a_bad_request() {
 #[tokio::test]
 async fn a_bomb_of_fragments_is_refused_before_it_goes_off() {
     let api = Api::start().await;
-    let doubling: String = (0..30)
-        .map(|n| format!("fragment f{n} on Query {{ ...f{} ...f{} }} ", n + 1, n + 1))
-        .collect();
+    let doubling = (0..30).fold(String::new(), |text, n| {
+        text + &format!("fragment f{n} on Query {{ ...f{0} ...f{0} }} ", n + 1)
+    });
     let bomb = format!("{{ ...f0 }} {doubling} fragment f30 on Query {{ __typename }}");
     let (status, body) = api.ask(&bomb, json!({})).await;
     assert_eq!((status, code(&body)), (400, "QUERY_TOO_EXPENSIVE"), "{body:#}");
 
-    let aliases: String = (0..100).map(|n| format!("a{n}: __typename ")).collect();
+    let aliases = hundred_aliases();
     let (status, body) = api.ask(&format!("{{ {aliases} }}"), json!({})).await;
     assert_eq!((status, code(&body)), (400, "QUERY_TOO_EXPENSIVE"), "{body:#}");
 
     let deep = "{ ".repeat(5_000);
     let (status, body) = api.ask(&deep, json!({})).await;
     assert_eq!((status, code(&body)), (400, "BAD_REQUEST"), "{body:#}");
+}
+
+/// More than may be.
+pub(crate) fn hundred_aliases() -> String {
+    (0..100).fold(String::new(), |text, n| text + &format!("a{n}: __typename "))
 }
 
 #[tokio::test]
@@ -125,6 +131,41 @@ async fn readiness_lists_what_is_red() {
     let red: Vec<_> = body["red"].as_array().unwrap().iter().map(|red| &red["check"]).collect();
     assert_eq!(red, ["postgres", "projector", "fulfilment"]);
     assert_eq!(body["red"][1]["reason"], "it has stopped");
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_before_the_server_stops() {
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, wait) = (begun.clone(), go_on.clone());
+    let slow = Check::new("slow", move || {
+        let (tell, wait) = (tell.clone(), wait.clone());
+        async move {
+            tell.notify_one();
+            wait.notified().await;
+            Ok::<(), String>(())
+        }
+    });
+    let api = Api::start_with(Choices { checks: vec![slow], ..Choices::default() }).await;
+    let request = api.get("/health/ready");
+    let stop = async {
+        begun.notified().await;
+        api.shut_down();
+        go_on.notify_one();
+        api.stop().await;
+    };
+    let ((status, _), ()) = tokio::join!(sent(request), stop);
+    assert_eq!(status, 503, "only Postgres is red, but that it is");
+}
+
+#[tokio::test]
+async fn a_query_that_asks_for_too_much_is_refused() {
+    let api = Api::start().await;
+    let page = "orders(first: 100) { nodes { id lines { sku title kind quantity } } \
+                edges { node { id lines { sku title kind quantity } } } }";
+    let query = format!("{{ a: {page} b: {page} c: {page} d: {page} e: {page} f: {page} }}");
+    let (status, body) = api.ask(&query, json!({})).await;
+    assert_eq!((status, code(&body)), (400, "BAD_REQUEST"), "{body:#}");
+    assert!(body.to_string().contains("too complex"), "{body:#}");
 }
 
 #[tokio::test]

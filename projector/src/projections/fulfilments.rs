@@ -4,7 +4,9 @@ mod memory;
 
 use chrono::{DateTime, Utc};
 use domain::Decider;
-use domain::fulfilment::{Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, phase};
+use domain::fulfilment::{
+    Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, Progress, phase,
+};
 use domain::ids::OrderId;
 use futures::future::BoxFuture;
 use journal::Recorded;
@@ -248,7 +250,7 @@ impl Draft {
         process.attempts = trouble.map_or(0, |trouble| i64::from(trouble.attempts));
         process.error = trouble.map(|trouble| trouble.error.clone());
         process.next_attempt_at = trouble.and_then(|trouble| trouble.retry_at);
-        process.payment_deadline = progress.and_then(|progress| progress.payment_deadline());
+        process.payment_deadline = progress.and_then(Progress::payment_deadline);
         process.unwinding = progress.map_or(process.unwinding, |p| p.ending.is_some());
         self.memory = progress.map(|progress| Json(Memory::from(progress)));
     }

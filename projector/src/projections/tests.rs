@@ -1,1 +1,338 @@
+//! Folding without a database: continuity, poison, and agreement with the domain's own rules.
 
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::Decider;
+use domain::fulfilment::{
+    Fulfilment, FulfilmentCancellationRequested, FulfilmentEvent, FulfilmentFinished,
+    FulfilmentStarted, FulfilmentStepCompleted, FulfilmentStepFailed, FulfilmentStepParked,
+    FulfilmentStepRefused, FulfilmentStepResumed, Outcome, Phase, Refusal, Reservation, Step,
+    phase,
+};
+use domain::ids::{CountryCode, OrderId, PartnerReference, PaymentId, PaymentToken, Sku};
+use domain::money::{Currency, Money};
+use domain::order::{CancelReason, Handling};
+use domain::payment::{
+    PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefunded,
+    PaymentVoided,
+};
+use domain::quantity::Quantity;
+use domain::stock::{StockEvent, StockReceived, StockReserved};
+use journal::{Position, Recorded};
+use schemas::{Metadata, StoredEvent, StreamName};
+use uuid::Uuid;
+
+use super::fulfilments::Fulfilments;
+use super::payments::Payments;
+use super::stock_levels::{StockLevels, StockRow};
+use crate::code::{PaymentStatus, ProcessStatus};
+use crate::fold::{Fold, Taken};
+use crate::projection::{Projection, Row, Unfoldable};
+
+fn at(second: u64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(second.try_into().unwrap())
+}
+
+fn recorded(stream: &StreamName, revision: u64, event: &impl StoredEvent) -> Recorded {
+    let encoded = event.encode();
+    Recorded {
+        stream: stream.clone(),
+        revision,
+        position: Position { commit: revision + 1, prepare: revision + 1 },
+        event_id: Uuid::nil(),
+        event_type: encoded.event_type.to_owned(),
+        metadata: Metadata {
+            command_id: Uuid::nil(),
+            correlation_id: Uuid::nil(),
+            causation_id: Uuid::nil(),
+            actor: "test".to_owned(),
+            schema_version: encoded.version,
+            recorded_at: at(revision),
+            traceparent: None,
+        },
+        data: encoded.data,
+    }
+}
+
+fn received(units: i64) -> StockEvent {
+    let receipt = domain::ids::ReceiptId(Uuid::nil());
+    StockEvent::Received(StockReceived { receipt, quantity: Quantity::new(units).unwrap() })
+}
+
+fn reserved(units: i64) -> StockEvent {
+    let order = OrderId(Uuid::nil());
+    StockEvent::Reserved(StockReserved { order, quantity: Quantity::new(units).unwrap() })
+}
+
+fn mugs() -> StreamName {
+    "stock-MUG".parse().unwrap()
+}
+
+fn mugs_in_table() -> StockRow {
+    StockRow {
+        sku: "MUG".to_owned(),
+        on_hand: 10,
+        reserved: 3,
+        updated_at: at(1),
+        revision: 1,
+        quarantined: false,
+    }
+}
+
+#[test]
+fn an_event_is_folded_once_and_only_after_the_one_before_it() {
+    let none = HashSet::new();
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
+    assert_eq!(fold.take(&recorded(&mugs(), 1, &received(5))), Taken::Done);
+    assert_eq!(fold.take(&recorded(&mugs(), 4, &received(5))), Taken::Gap { from: 2 });
+    assert!(fold.changed().is_empty());
+    assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Done);
+    assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Done);
+    assert_eq!(fold.take(&recorded(&mugs(), 3, &reserved(2))), Taken::Done);
+
+    let [row] = fold.changed().try_into().unwrap();
+    assert_eq!((row.on_hand, row.reserved, row.revision, row.updated_at), (15, 5, 3, at(3)));
+    let (poisoned, tally) = fold.finish();
+    assert!(poisoned.is_empty());
+    assert_eq!((tally.applied, tally.duplicates), (2, 2));
+}
+
+#[test]
+fn a_stream_without_a_row_begins_with_its_first_event() {
+    let none = HashSet::new();
+    let mut fold = Fold::<StockLevels>::new(vec![], &none);
+    assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Gap { from: 0 });
+    assert_eq!(fold.take(&recorded(&mugs(), 0, &received(5))), Taken::Done);
+    assert_eq!(fold.changed()[0].revision, 0);
+}
+
+#[test]
+fn after_a_poisoned_event_its_stream_waits_and_others_go_on() {
+    let none = HashSet::new();
+    let cups: StreamName = "stock-CUP".parse().unwrap();
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
+    let mut poison = recorded(&mugs(), 2, &received(5));
+    poison.metadata.schema_version = 99;
+    for event in [poison, recorded(&mugs(), 3, &received(5)), recorded(&cups, 0, &received(7))] {
+        assert_eq!(fold.take(&event), Taken::Done);
+    }
+    let [mug, cup] = fold.changed().try_into().unwrap();
+    assert_eq!((mug.on_hand, mug.revision, mug.quarantined), (10, 1, true));
+    assert_eq!((cup.on_hand, cup.revision, cup.quarantined), (7, 0, false));
+    let (poisoned, tally) = fold.finish();
+    assert_eq!((poisoned[0].stream.as_str(), poisoned[0].revision), ("stock-MUG", 2));
+    assert!(matches!(poisoned[0].error, Unfoldable::Undecodable(_)));
+    assert_eq!((tally.applied, tally.quarantined), (1, 1));
+}
+
+#[test]
+fn events_of_a_quarantined_stream_are_left_alone() {
+    let quarantine = HashSet::from([mugs()]);
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &quarantine);
+    assert_eq!(fold.take(&recorded(&mugs(), 7, &received(5))), Taken::Done);
+    assert!(fold.changed().is_empty() && fold.poisoned().is_empty());
+}
+
+#[test]
+fn a_row_that_is_refused_goes_back_to_what_is_in_the_table() {
+    let none = HashSet::new();
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
+    fold.take(&recorded(&mugs(), 2, &received(5)));
+    let row = fold.refuse(&"MUG".to_owned(), "it says no".to_owned()).unwrap().clone();
+    assert_eq!(row, StockRow { quarantined: true, ..mugs_in_table() });
+    assert_eq!((fold.poisoned()[0].revision, fold.poisoned().len()), (2, 1));
+}
+
+#[test]
+fn two_spellings_of_one_id_do_not_share_a_row() {
+    let none = HashSet::new();
+    let mut fold = Fold::<Payments>::new(vec![], &none);
+    let id = Uuid::from_u128(0xabc);
+    let event = PaymentEvent::Authorised(authorised());
+    for name in [format!("payment-{id}"), format!("payment-{id:X}"), "payment-7".to_owned()] {
+        fold.take(&recorded(&name.parse().unwrap(), 0, &event));
+    }
+    assert_eq!(fold.changed().len(), 1);
+    assert_eq!(fold.poisoned().len(), 2);
+}
+
+fn authorised() -> PaymentAuthorised {
+    let reference = PartnerReference::new("pay-1").unwrap();
+    PaymentAuthorised { order: OrderId(Uuid::nil()), amount: gbp(100), reference }
+}
+
+fn gbp(minor: i64) -> Money {
+    Money::new(minor, Currency::GBP)
+}
+
+#[test]
+fn the_status_of_a_payment_follows_its_amounts() {
+    let id = Uuid::nil();
+    let opened = || PaymentEvent::Authorised(authorised());
+    let captured = |minor| {
+        PaymentEvent::Captured(PaymentCaptured { capture: Uuid::nil(), amount: gbp(minor) })
+    };
+    let voided = |minor| PaymentEvent::Voided(PaymentVoided { amount: gbp(minor) });
+    let refunded =
+        |minor| PaymentEvent::Refunded(PaymentRefunded { refund: Uuid::nil(), amount: gbp(minor) });
+    let declined = PaymentEvent::Declined(PaymentDeclined {
+        order: OrderId(id),
+        amount: gbp(100),
+        code: "card-expired".to_owned(),
+    });
+    let cases = [
+        (vec![declined], PaymentStatus::Declined),
+        (vec![opened()], PaymentStatus::Authorised),
+        (vec![opened(), voided(100)], PaymentStatus::Voided),
+        (vec![opened(), captured(60)], PaymentStatus::Captured),
+        (vec![opened(), captured(60), voided(40)], PaymentStatus::Captured),
+        (vec![opened(), captured(60), refunded(59)], PaymentStatus::Captured),
+        (vec![opened(), captured(60), refunded(60)], PaymentStatus::Refunded),
+    ];
+    for (events, wanted) in cases {
+        let row = folded::<Payments>(&PaymentId(id), &events).unwrap();
+        assert_eq!(row.status, wanted, "{events:?}");
+    }
+}
+
+#[test]
+fn a_sum_that_does_not_fit_is_refused_and_leaves_the_row_as_it_was() {
+    let capture = |minor| {
+        PaymentEvent::Captured(PaymentCaptured { capture: Uuid::nil(), amount: gbp(minor) })
+    };
+    let id = PaymentId(Uuid::nil());
+    let events = [PaymentEvent::Authorised(authorised()), capture(60)];
+    let mut row = folded::<Payments>(&id, &events).unwrap();
+    let before = row.clone();
+    let stream = schemas::stream_of::<domain::payment::Payment>(&id);
+    let huge = capture(i64::MAX);
+    let refused = Payments::evolve(&mut row, &huge, &recorded(&stream, 2, &huge));
+    assert_eq!(refused, Err(Unfoldable::TooLarge));
+    assert_eq!(row, before);
+}
+
+/// Folds without a batch.
+fn folded<P: Projection>(
+    id: &<P::Source as schemas::Aggregate>::Id,
+    events: &[crate::projection::EventOf<P>],
+) -> Option<P::Row> {
+    let stream = schemas::stream_of::<P::Source>(id);
+    let mut row: Option<P::Row> = None;
+    for (revision, event) in (0..).zip(events) {
+        let recorded = recorded(&stream, revision, event);
+        match &mut row {
+            Some(row) => P::evolve(row, event, &recorded).unwrap(),
+            none => *none = Some(P::begin(id, event, &recorded).unwrap()),
+        }
+    }
+    row
+}
+
+fn started() -> FulfilmentEvent {
+    let quantity = Quantity::new(2).unwrap();
+    FulfilmentEvent::Started(FulfilmentStarted {
+        reservations: vec![Reservation { sku: Sku::new("MUG").unwrap(), quantity }],
+        total: gbp(1_000),
+        country: CountryCode::new("GB").unwrap(),
+        handling: Handling::Partners { payment_token: PaymentToken::new("tok_secret").unwrap() },
+        payment_deadline: Some(at(900)),
+    })
+}
+
+/// Ways a process can go, each with the events of its life.
+fn lives() -> Vec<Vec<FulfilmentEvent>> {
+    let done = |step| FulfilmentEvent::StepCompleted(FulfilmentStepCompleted { step });
+    let failed = |step, attempt| {
+        let error = format!("no answer {attempt}");
+        FulfilmentEvent::StepFailed(FulfilmentStepFailed { step, attempt, error, retry_at: at(60) })
+    };
+    let parked = |step| {
+        FulfilmentEvent::StepParked(FulfilmentStepParked { step, error: "no answer".to_owned() })
+    };
+    let finished = |outcome| FulfilmentEvent::Finished(FulfilmentFinished { outcome });
+    let cancelled = FulfilmentEvent::CancellationRequested(FulfilmentCancellationRequested {
+        reason: CancelReason::Customer,
+    });
+    let refused =
+        |step, refusal| FulfilmentEvent::StepRefused(FulfilmentStepRefused { step, refusal });
+    let pay = Step::AuthorisePayment;
+    let unknown = Refusal::UnknownSku { sku: Sku::new("MUG").unwrap() };
+    vec![
+        [Step::ReserveStock, pay, Step::ConfirmOrder, Step::BookShipment, Step::ShipOrder]
+            .into_iter()
+            .chain([Step::HandOver, Step::CapturePayment, Step::AwaitDelivery, Step::CompleteOrder])
+            .map(done)
+            .chain([finished(Outcome::Fulfilled)])
+            .collect(),
+        vec![
+            done(Step::ReserveStock),
+            failed(pay, 1),
+            failed(pay, 2),
+            parked(pay),
+            FulfilmentEvent::StepResumed(FulfilmentStepResumed { step: pay }),
+            refused(pay, Refusal::PaymentDeclined),
+            done(Step::ReleaseStock),
+            done(Step::CloseOrder),
+            finished(Outcome::Cancelled),
+        ],
+        vec![
+            refused(Step::ReserveStock, unknown),
+            failed(Step::ReleaseStock, 1),
+            done(Step::ReleaseStock),
+            done(Step::CloseOrder),
+            finished(Outcome::Rejected),
+        ],
+        vec![
+            done(Step::ReserveStock),
+            failed(pay, 1),
+            cancelled,
+            done(pay),
+            done(Step::VoidPayment),
+            done(Step::ReleaseStock),
+            done(Step::CloseOrder),
+            finished(Outcome::Cancelled),
+            done(pay),
+        ],
+    ]
+}
+
+#[test]
+fn a_process_row_says_what_the_domain_says_is_due() {
+    let id = OrderId(Uuid::nil());
+    for life in lives() {
+        let events: Vec<_> = [started()].into_iter().chain(life).collect();
+        for length in 1..=events.len() {
+            let past = &events[..length];
+            let row = folded::<Fulfilments>(&id, past).unwrap().process;
+            let state = domain::fold::<Fulfilment>(Fulfilment::initial(), past);
+            let (status, step) = match phase(&state) {
+                Phase::NotStarted => panic!("it has begun"),
+                Phase::Due(step) => (ProcessStatus::Running, Some(step)),
+                Phase::Waiting { step, until } => {
+                    assert_eq!(row.next_attempt_at, Some(until));
+                    (ProcessStatus::Waiting, Some(step))
+                }
+                Phase::Parked(step) => (ProcessStatus::Parked, Some(step)),
+                Phase::Finished(_) => (ProcessStatus::Finished, None),
+            };
+            assert_eq!((row.status, row.step.as_deref()), (status, step.map(Step::name)));
+            assert_eq!(row.outcome.is_some(), status == ProcessStatus::Finished);
+            assert_eq!(row.error.is_some(), row.attempts > 0, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn what_can_charge_a_customer_does_not_get_into_a_table() {
+    let draft = folded::<Fulfilments>(&OrderId(Uuid::nil()), &[started()]).unwrap();
+    assert!(!format!("{draft:?}").contains("tok_secret"));
+}
+
+#[test]
+fn a_draft_keeps_its_bookkeeping_in_its_row() {
+    let mut draft = folded::<Fulfilments>(&OrderId(Uuid::nil()), &[started()]).unwrap();
+    *draft.head().revision = 4;
+    *draft.head().quarantined = true;
+    assert_eq!((draft.revision(), draft.process.quarantined), (4, true));
+}

@@ -53,7 +53,7 @@ impl Reader {
     pub fn connect_lazy_with(database_url: &str, options: &ReadOptions) -> Result<Self, Error> {
         let address = database::address(database_url).ok_or(Error::BadAddress)?;
         let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
+            .max_connections(options.max_connections.saturating_add(1))
             .acquire_timeout(options.acquire_timeout)
             .after_connect(|connection, _| {
                 Box::pin(async move { database::prepare_for_reading(connection).await })

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, ProjectionName, Reader};
-use crate::bookkeeping::CHANNEL;
+use crate::bookkeeping::{CHANNEL, WANTED};
 
 /// How often those who wait look for themselves, in case a notification was missed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -104,6 +104,7 @@ impl Reader {
             if is >= position {
                 return Ok(Reached::Yes(is));
             }
+            self.ask_for(projection).await;
             let look_again = end.min(Instant::now() + LOOK_AGAIN);
             let told = heard.wait_for(|all| known(all, projection, position).is_some());
             // Both ends lead to another look, and a listener that is gone makes no difference.
@@ -111,6 +112,16 @@ impl Reader {
             if Instant::now() >= end {
                 return Ok(Reached::NotYet(is));
             }
+        }
+    }
+
+    /// Has the worker look at once how far the log is: an event that is not for its projection does
+    /// not come to it by itself.
+    async fn ask_for(&self, projection: ProjectionName) {
+        let asking = sqlx::query("select pg_notify($1, $2)").bind(WANTED).bind(projection.as_str());
+        // A replica cannot ask. Then it takes until the worker's next heartbeat.
+        if let Err(error) = asking.execute(&self.pool).await {
+            tracing::debug!(%error, "could not ask a projector to hurry");
         }
     }
 }

@@ -19,7 +19,9 @@ async fn events_that_come_again_are_dropped() {
     settled(&world, &projector).await;
     projector.stop().await;
     let before = world.dump().await;
-    world.execute("update orderstore.checkpoints set commit_position = 0, prepare_position = 0").await;
+    world
+        .execute("update orderstore.checkpoints set commit_position = 0, prepare_position = 0")
+        .await;
 
     let projector = world.projector();
     settled(&world, &projector).await;
@@ -150,13 +152,22 @@ async fn what_an_older_build_could_not_fold_is_folded_by_the_next_start() {
     let healthy = world.dump().await;
 
     // As a build would have left it that does not know `order-confirmed`, nor how orders begin.
-    world.execute("insert into orderstore.quarantine (projection, generation, stream, revision, error) \
+    world
+        .execute(
+            "insert into orderstore.quarantine (projection, generation, stream, revision, error) \
          select 'orders', 1, 'order-' || id, case when revision = 2 then 1 else 0 end, 'unknown' \
-         from orders_g1.orders").await;
-    world.execute("delete from orders_g1.order_lines l using orders_g1.orders o \
-         where o.id = l.order_id and o.revision = 0").await;
+         from orders_g1.orders",
+        )
+        .await;
+    world
+        .execute(
+            "delete from orders_g1.order_lines l using orders_g1.orders o \
+         where o.id = l.order_id and o.revision = 0",
+        )
+        .await;
     world.execute("delete from orders_g1.orders where revision = 0").await;
-    world.execute("update orders_g1.orders set status = 'pending', revision = 0, quarantined = true")
+    world
+        .execute("update orders_g1.orders set status = 'pending', revision = 0, quarantined = true")
         .await;
 
     let projector = world.projector();

@@ -83,9 +83,9 @@ async fn readers_notice_nothing_of_a_rebuild_under_load() {
             let all = ProjectionName::ALL;
             let rebuild =
                 Rebuild::start(&world.url, journal, &all, World::options()).await.unwrap();
-            let rebuilt = rebuild.finish().await.unwrap();
-            assert_eq!(rebuilt.len(), 6);
-            assert!(rebuilt.iter().all(|one| one.generation == round + 1), "{rebuilt:?}");
+            let done = rebuild.finish().await.unwrap();
+            assert_eq!(done.len(), 6);
+            assert!(done.iter().all(|one| one.generation == round + 1), "{done:?}");
         }
         done.cancel();
     };
@@ -112,9 +112,9 @@ async fn a_rebuild_of_one_projection_leaves_the_others_alone() {
     let before = world.dump().await;
     let rebuild =
         Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
-    let rebuilt = rebuild.unwrap().finish().await.unwrap();
-    assert_eq!((rebuilt.len(), rebuilt[0].projection, rebuilt[0].generation), (1, ORDERS, 2));
-    assert_eq!(rebuilt[0].events, 8 + 2 + 2 * 3);
+    let done = rebuild.unwrap().finish().await.unwrap();
+    assert_eq!((done.len(), done[0].projection, done[0].generation), (1, ORDERS, 2));
+    assert_eq!(done[0].events, 8 + 2 + 2 * 3);
     assert_eq!(generations(&world, ORDERS).await, [(2, GenerationState::Live)]);
     assert_eq!(generations(&world, ProjectionName::Payments).await, [(1, GenerationState::Live)]);
     assert_eq!(world.dump().await, before);
@@ -151,18 +151,41 @@ async fn a_half_built_generation_is_finished_by_a_running_projector() {
     world.trade(0..8).await;
     settled(&world, &projector).await;
     let before = world.dump().await;
-    // As a rebuild that was killed right after it began would have left it: held, but silent.
     let rebuild =
         Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
     drop(rebuild.unwrap());
     until(&projector, ORDERS, |status| status.generation == Some(2)).await;
     settled(&world, &projector).await;
     let ask = || generations(&world, ORDERS);
-    eventually("only the new one is left", ask, |all| {
-        all[..] == [(2, GenerationState::Live)]
-    })
-    .await;
+    eventually("only the new one is left", ask, |all| all[..] == [(2, GenerationState::Live)])
+        .await;
     assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_was_building_is_finished_by_the_next_one() {
+    let world = World::open().await;
+    world.trade(0..4).await;
+    projector::migrate(&world.url).await.unwrap();
+    world
+        .execute("update orderstore.projections set version = version - 1 where name = 'orders'")
+        .await;
+    projector::migrate(&world.url).await.unwrap();
+    assert_eq!(
+        generations(&world, ORDERS).await,
+        [(1, GenerationState::Live), (2, GenerationState::Building)]
+    );
+    // It showed a sign of life just now.
+    world
+        .execute(
+            "update orderstore.checkpoints set updated_at = clock_timestamp(), \
+         holder = 'ffffffff-0000-0000-0000-000000000000' where generation = 2",
+        )
+        .await;
+    let projector = world.projector();
+    until(&projector, ORDERS, |status| status.generation == Some(2)).await;
+    settled(&world, &projector).await;
+    assert_eq!(world.number("select count(*) from read_model.orders").await, 4);
 }
 
 #[tokio::test]
@@ -181,9 +204,15 @@ async fn a_half_built_generation_is_dropped_by_the_next_rebuild() {
 
 /// Generation 2 of orders, with garbage in it, and nobody who works on it.
 async fn half_build(world: &World) {
-    world.execute("insert into orderstore.projections (name, generation, version, state) \
-         values ('orders', 2, 1, 'building')").await;
-    world.execute("insert into orderstore.checkpoints (projection, generation) values ('orders', 2)").await;
+    world
+        .execute(
+            "insert into orderstore.projections (name, generation, version, state) \
+         values ('orders', 2, 1, 'building')",
+        )
+        .await;
+    world
+        .execute("insert into orderstore.checkpoints (projection, generation) values ('orders', 2)")
+        .await;
     world.execute("create schema orders_g2").await;
     world.execute("create table orders_g2.orders (nonsense text)").await;
 }
@@ -193,8 +222,12 @@ async fn what_another_process_is_building_is_not_built_twice() {
     let world = World::open().await;
     projector::migrate(&world.url).await.unwrap();
     half_build(&world).await;
-    world.execute("update orderstore.checkpoints set updated_at = clock_timestamp() + interval '1 hour', \
-         holder = 'ffffffff-0000-0000-0000-000000000000' where generation = 2").await;
+    world
+        .execute(
+            "update orderstore.checkpoints set updated_at = clock_timestamp() + interval '1 hour', \
+         holder = 'ffffffff-0000-0000-0000-000000000000' where generation = 2",
+        )
+        .await;
     let rebuild =
         Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
     assert!(matches!(rebuild, Err(Error::BeingBuilt { projection: ORDERS })), "{rebuild:?}");
@@ -210,8 +243,9 @@ async fn a_cancelled_rebuild_leaves_nothing_behind() {
     let mut connection = world.connection().await;
     let mut reading = sqlx::Connection::begin(&mut connection).await.unwrap();
     sqlx::query("select from read_model.orders").execute(&mut *reading).await.unwrap();
-    let rebuild =
-        Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await.unwrap();
+    let rebuild = Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options())
+        .await
+        .unwrap();
     let ask = || async { rebuild.progress()[0].events };
     eventually("folded", ask, |events| *events == 4 + 1 + 3).await;
     rebuild.cancel().await.unwrap();
@@ -228,7 +262,9 @@ async fn a_new_version_is_built_beside_the_old_one_and_promoted() {
     settled(&world, &projector).await;
     projector.stop().await;
     let before = world.dump().await;
-    world.execute("update orderstore.projections set version = version - 1 where name = 'orders'").await;
+    world
+        .execute("update orderstore.projections set version = version - 1 where name = 'orders'")
+        .await;
 
     let projector = world.projector();
     until(&projector, ORDERS, |status| status.generation == Some(2)).await;
@@ -236,14 +272,18 @@ async fn a_new_version_is_built_beside_the_old_one_and_promoted() {
     assert_eq!(world.dump().await, before);
     let all = projector::status(&world.url, &world.journal).await.unwrap();
     let orders: Vec<_> = all.iter().filter(|status| status.projection == ORDERS).collect();
-    assert!(orders.iter().any(|status| status.version == 1 && status.state == GenerationState::Live));
+    assert!(
+        orders.iter().any(|status| status.version == 1 && status.state == GenerationState::Live)
+    );
 }
 
 #[tokio::test]
 async fn an_old_build_keeps_its_hands_off_a_newer_version() {
     let world = World::open().await;
     projector::migrate(&world.url).await.unwrap();
-    world.execute("update orderstore.projections set version = version + 1 where name = 'orders'").await;
+    world
+        .execute("update orderstore.projections set version = version + 1 where name = 'orders'")
+        .await;
     let projector = world.projector();
     world.trade(0..4).await;
     until(&projector, ORDERS, |status| status.role == Role::Standby).await;
@@ -251,4 +291,7 @@ async fn an_old_build_keeps_its_hands_off_a_newer_version() {
     until(&projector, ProjectionName::StockLevels, |status| status.position >= head).await;
     assert_eq!(world.number("select count(*) from read_model.orders").await, 0);
     assert_eq!(generations(&world, ORDERS).await, [(1, GenerationState::Live)]);
+    let rebuild =
+        Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
+    assert!(matches!(rebuild, Err(Error::NewerIsLive { projection: ORDERS })), "{rebuild:?}");
 }

@@ -1,5 +1,7 @@
 //! The projector against a real Postgres and a real event store.
 
+#![expect(clippy::unwrap_used, reason = "a panic here fails the test that called, as it should")]
+
 mod history;
 mod world;
 

@@ -21,7 +21,10 @@ async fn rows_say_what_the_events_say() {
     let id = order_id(4).0;
 
     let order = reader.order(id).await.unwrap().unwrap();
-    assert_eq!((order.status, order.revision, order.quarantined), (OrderStatus::Completed, 3, false));
+    assert_eq!(
+        (order.status, order.revision, order.quarantined),
+        (OrderStatus::Completed, 3, false)
+    );
     assert_eq!((order.currency.as_str(), order.country.as_str()), ("GBP", "GB"));
     assert_eq!((order.total_minor, order.line_count, order.unit_count), (3_075, 2, 6));
     assert_eq!((order.customer, order.channel.as_str()), (None, "web"));
@@ -29,7 +32,8 @@ async fn rows_say_what_the_events_say() {
     assert_eq!((order.placed_at, order.recorded_at, order.updated_at), (at(1), at(0), at(3)));
 
     let lines = reader.lines_of(&[id]).await.unwrap();
-    let says = lines.iter().map(|l| (l.line, l.sku.as_str(), l.kind, l.quantity, l.unit_price_minor));
+    let says =
+        lines.iter().map(|l| (l.line, l.sku.as_str(), l.kind, l.quantity, l.unit_price_minor));
     let goods = (0, sku(4).to_string());
     let wanted = [
         (goods.0, goods.1.as_str(), LineKind::Goods, 5, 255),
@@ -50,7 +54,10 @@ async fn rows_say_what_the_events_say() {
 
     let [process] = reader.processes_of(&[id]).await.unwrap().try_into().unwrap();
     assert_eq!((process.status, process.step), (ProcessStatus::Finished, None));
-    assert_eq!((process.outcome, process.payment_deadline), (Some(ProcessOutcome::Fulfilled), None));
+    assert_eq!(
+        (process.outcome, process.payment_deadline),
+        (Some(ProcessOutcome::Fulfilled), None)
+    );
 
     let stock = reader.stock_by_skus(&[sku(4).to_string()]).await.unwrap();
     assert_eq!((stock[0].on_hand, stock[0].reserved, stock[0].available()), (95, 0, 95));
@@ -62,7 +69,8 @@ async fn a_parked_process_says_where_and_why() {
     let projector = world.projector();
     world.get_stuck(2).await;
     settled(&world, &projector).await;
-    let [process] = world.reader().processes_of(&[order_id(2).0]).await.unwrap().try_into().unwrap();
+    let [process] =
+        world.reader().processes_of(&[order_id(2).0]).await.unwrap().try_into().unwrap();
     assert_eq!(process.status, ProcessStatus::Parked);
     assert_eq!(process.step.as_deref(), Some("authorise-payment"));
     assert_eq!((process.attempts, process.error.as_deref()), (1, Some("the gateway answered 500")));

@@ -48,8 +48,12 @@ async fn a_standby_takes_over_from_a_projector_that_died() {
     settled(&world, &first).await;
     first.stop().await;
     // Its process was killed just now: nobody gave anything back.
-    world.execute("update orderstore.checkpoints set updated_at = clock_timestamp(), \
-         holder = 'ffffffff-0000-0000-0000-000000000000'").await;
+    world
+        .execute(
+            "update orderstore.checkpoints set updated_at = clock_timestamp(), \
+         holder = 'ffffffff-0000-0000-0000-000000000000'",
+        )
+        .await;
     let second = world.projector();
     world.append(&order_stream(1), &[placed(1)]).await;
     settled(&world, &second).await;
@@ -67,7 +71,9 @@ async fn projectors_that_keep_taking_over_from_each_other_never_write_twice() {
     let disturbing = async {
         for _ in 0..30 {
             // As if another one had started: the holder must stand down in the middle of its work.
-            world.execute("update orderstore.checkpoints set epoch = epoch + 1, holder = null").await;
+            world
+                .execute("update orderstore.checkpoints set epoch = epoch + 1, holder = null")
+                .await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -79,6 +85,8 @@ async fn projectors_that_keep_taking_over_from_each_other_never_write_twice() {
         let ask = || async { reader.freshness(name).await.unwrap().position };
         eventually("caught up", ask, |position| *position >= head).await;
     }
+    let takeovers = [&first, &second].map(|it| it.watch(ORDERS).borrow().stats.takeovers);
+    assert!(takeovers.iter().sum::<u64>() > 1, "{takeovers:?}");
     first.stop().await;
     second.stop().await;
     let dump = world.dump().await;
@@ -93,8 +101,12 @@ async fn a_projector_survives_the_end_of_all_its_sessions() {
     let writing = world.trade(0..60);
     let killing = async {
         for _ in 0..10 {
-            world.execute("select pg_terminate_backend(pid) from pg_stat_activity \
-                 where datname = current_database() and application_name = 'orderstore projector'").await;
+            world
+                .execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity \
+                 where datname = current_database() and application_name = 'orderstore projector'",
+                )
+                .await;
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };

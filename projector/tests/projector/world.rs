@@ -180,10 +180,10 @@ pub(crate) async fn until(
 ) -> WorkerStatus {
     let mut status = projector.watch(name);
     let reached = timeout(DEADLINE, status.wait_for(what)).await;
-    match reached {
-        Ok(status) => status.unwrap().clone(),
-        Err(_) => panic!("{name} is still at {:?}", projector.watch(name).borrow().clone()),
-    }
+    let Ok(status) = reached else {
+        panic!("{name} is still at {:?}", projector.watch(name).borrow().clone())
+    };
+    status.unwrap().clone()
 }
 
 /// Waits until all workers have got to the end of the log.
@@ -211,10 +211,8 @@ pub(crate) async fn eventually<T: Debug, F: Future<Output = T>>(
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    match timeout(DEADLINE, asking).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("{what}: still {last:?}"),
-    }
+    let Ok(answer) = timeout(DEADLINE, asking).await else { panic!("{what}: still {last:?}") };
+    answer
 }
 
 /// A cluster that can be stopped and started again, in `data_dir`.

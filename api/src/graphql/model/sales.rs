@@ -26,7 +26,7 @@ pub(crate) struct OrderTotal {
     orders: BigInt,
     /// Number of their lines.
     lines: BigInt,
-    /// Units of goods over all their lines.
+    /// Sum of the quantities of their lines, goods and charges.
     units: BigInt,
     /// Sum of their totals.
     gross: Money,
@@ -41,7 +41,7 @@ pub(crate) struct CreditNoteTotal {
     credit_notes: BigInt,
     /// Number of their lines.
     lines: BigInt,
-    /// Units of goods over all their lines.
+    /// Sum of the quantities of their lines, goods and charges.
     units: BigInt,
     /// Sum of their totals.
     total: Money,
