@@ -9,7 +9,9 @@ use domain::ids::{
 };
 use domain::money::Currency;
 use domain::order::{Handling, LineKind, OrderCommand, OrderDetails, OrderRejection};
+use domain::stock::Stock;
 use futures::{StreamExt, TryStreamExt, stream};
+use schemas::stream_of;
 
 use crate::auth::Scope;
 use crate::graphql::error::{internal, rejection, store_error};
@@ -239,8 +241,10 @@ async fn unknown_skus(
     let doubtful = services.known_skus.unknown_of(goods().map(|(_, line)| &line.sku));
     let unknown: Vec<Sku> = stream::iter(doubtful)
         .map(|sku| async move {
-            let loaded = services.stocks.load(&sku).await?;
-            if loaded.is_some_and(|stock| stock.state.is_known()) {
+            // A SKU's stream begins with its first receipt, so any event proves one; a hot SKU's
+            // stream is too long to be read for that.
+            let events = services.journal.read_last(&stream_of::<Stock>(&sku), 1).await?;
+            if !events.is_empty() {
                 services.known_skus.remember(&sku);
                 return Ok(None);
             }
