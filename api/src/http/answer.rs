@@ -4,6 +4,7 @@
 use std::any::Any;
 
 use async_graphql::{Response as GraphqlResponse, ServerError, Value};
+use async_graphql_axum::GraphQLResponse;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,16 +13,16 @@ use crate::graphql::error::{Code, server_error};
 
 /// An error of this kind, under the status that goes with it.
 pub(crate) fn refuse(code: Code, message: impl Into<String>) -> Response {
-    respond(&GraphqlResponse::from_errors(vec![server_error(code, message)]))
+    respond(GraphqlResponse::from_errors(vec![server_error(code, message)]))
 }
 
-/// `response` under the status that goes with it.
-pub(crate) fn respond(response: &GraphqlResponse) -> Response {
-    let status = status(response);
-    let Ok(body) = serde_json::to_vec(response) else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let mut answer = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+/// `response` under the status that goes with it, and with the headers that its resolvers set.
+pub(crate) fn respond(response: GraphqlResponse) -> Response {
+    let status = status(&response);
+    let mut answer = GraphQLResponse::from(response).into_response();
+    *answer.status_mut() = status;
+    // The media type that every client takes (GraphQL over HTTP, "Media Types").
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if status == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

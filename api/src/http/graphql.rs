@@ -49,7 +49,7 @@ pub(crate) async fn post(State(app): State<App>, request: Request<Body>) -> Resp
     let origin = origin(&parts.headers);
     // The cell is new: nobody has set it before.
     let _ = origin.identity.set(identity);
-    respond(&app.gate.with_origin(origin).execute(request).await)
+    respond(app.gate.with_origin(origin).execute(request).await)
 }
 
 /// What a request that is neither POST nor GET is told.
