@@ -1,6 +1,8 @@
 //! Measures. Every figure is a ratio against a limit that is taken in the same run, in alternation,
 //! because absolute figures of one machine say little on another, or an hour later.
 
+mod buyer;
+mod journey;
 mod place;
 mod stage;
 
@@ -17,6 +19,8 @@ struct Bench {
 enum What {
     /// Placing an order through GraphQL against a bare append through the same client
     Place,
+    /// Orders from placed to delivered, many at once, against bare appends of as many events
+    Journey,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -24,6 +28,11 @@ fn main() -> anyhow::Result<()> {
     journal::prepare_tls()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match bench.what {
-        None | Some(What::Place) => runtime.block_on(place::run()),
+        Some(What::Place) => runtime.block_on(place::run()),
+        Some(What::Journey) => runtime.block_on(journey::run()),
+        None => runtime.block_on(async {
+            place::run().await?;
+            journey::run().await
+        }),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use serde_json::{Value, json};
 
+use crate::buyer::Buyer;
 use crate::stage::Stage;
 
 /// Calls of one kind before the other kind has its turn.
@@ -19,11 +20,11 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let stage = Stage::build().await?;
     let client = eventstore::Client::new(stage.event_store.connection_string().parse()?)?;
     let buyer = Buyer::new(&stage)?;
-    buyer.receive().await?;
+    buyer.receive(1).await?;
     let before = log_length(&client).await?;
     let (mut appends, mut placings) = (Vec::new(), Vec::new());
     for block in 0..BLOCKS {
-        let (append, place) = (append_block(&client).await?, buyer.place_block().await?);
+        let (append, place) = (append_block(&client).await?, place_block(&buyer).await?);
         if block >= WARM_UP {
             appends.extend(append);
             placings.extend(place);
@@ -60,7 +61,7 @@ impl Figures {
 }
 
 /// Events in the log, those of others included.
-async fn log_length(client: &eventstore::Client) -> anyhow::Result<usize> {
+pub(crate) async fn log_length(client: &eventstore::Client) -> anyhow::Result<usize> {
     let options = eventstore::ReadAllOptions::default().max_count(usize::MAX);
     let mut events = client.read_all(&options).await?;
     let mut count = 0;
@@ -81,6 +82,16 @@ async fn append_block(client: &eventstore::Client) -> anyhow::Result<Vec<Duratio
             .expected_revision(eventstore::ExpectedRevision::NoStream);
         let start = Instant::now();
         client.append_to_stream(stream, &options, event).await?;
+        took.push(start.elapsed());
+    }
+    Ok(took)
+}
+
+async fn place_block(buyer: &Buyer) -> anyhow::Result<Vec<Duration>> {
+    let mut took = Vec::with_capacity(BLOCK);
+    for _ in 0..BLOCK {
+        let start = Instant::now();
+        buyer.place(0).await?;
         took.push(start.elapsed());
     }
     Ok(took)
@@ -113,55 +124,4 @@ fn metadata() -> Value {
         "schemaVersion": 1,
         "recordedAt": "2026-01-01T12:00:00Z",
     })
-}
-
-struct Buyer {
-    http: reqwest::Client,
-    graphql: String,
-    token: String,
-}
-
-impl Buyer {
-    fn new(stage: &Stage) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
-        Ok(Self { http, graphql: stage.graphql.clone(), token: stage.token.clone() })
-    }
-
-    async fn receive(&self) -> anyhow::Result<()> {
-        let query = "mutation($input: StockReceiveInput!) { it: stockReceive(input: $input) { \
-            userErrors { message } } }";
-        let items = json!([{ "sku": "MUG-1", "quantity": 1_000_000 }]);
-        self.mutate(query, json!({ "idempotencyKey": "bench", "items": items })).await.map(drop)
-    }
-
-    async fn place_block(&self) -> anyhow::Result<Vec<Duration>> {
-        let query = "mutation($input: OrderPlaceInput!) { it: orderPlace(input: $input) { \
-            order { id status } position userErrors { message } } }";
-        let price = json!({ "amount": "12.50", "currencyCode": "GBP" });
-        let line = json!({ "sku": "MUG-1", "title": "Mug", "quantity": 2, "unitPrice": price });
-        let mut took = Vec::with_capacity(BLOCK);
-        for _ in 0..BLOCK {
-            let input = json!({
-                "idempotencyKey": journal::ids::new_id(),
-                "country": "GB",
-                "currencyCode": "GBP",
-                "lines": [line, line, line],
-                "total": { "amount": "75.00", "currencyCode": "GBP" },
-                "paymentToken": "tok_ok",
-            });
-            let start = Instant::now();
-            self.mutate(query, input).await?;
-            took.push(start.elapsed());
-        }
-        Ok(took)
-    }
-
-    async fn mutate(&self, query: &str, input: Value) -> anyhow::Result<Value> {
-        let body = json!({ "query": query, "variables": { "input": input } });
-        let request = self.http.post(&self.graphql).bearer_auth(&self.token).json(&body);
-        let answer: Value = request.send().await?.json().await?;
-        let errors = answer.pointer("/data/it/userErrors").context(answer.to_string())?;
-        ensure!(errors.as_array().is_some_and(Vec::is_empty), "{answer}");
-        Ok(answer)
-    }
 }

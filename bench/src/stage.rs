@@ -15,6 +15,7 @@ pub(crate) struct Stage {
     pub(crate) graphql: String,
     pub(crate) token: String,
     pub(crate) event_store: embedded_store::Server,
+    pub(crate) journal: Journal,
     postgres: Cluster,
     folder: std::path::PathBuf,
 }
@@ -36,7 +37,7 @@ impl Stage {
         let issuer = DevelopmentIssuer::open(&folder)?;
         let token = issuer.token(&options.jwt_audience, None, SystemClock.now())?;
         let deps = Deps {
-            journal,
+            journal: journal.clone(),
             reader: Reader::connect_lazy(&postgres.url())?,
             verifier: issuer.verifier(&options.jwt_audience, None)?,
             options,
@@ -45,7 +46,7 @@ impl Stage {
         };
         let server = api::serve(free_port().await?, deps, CancellationToken::new())?;
         let graphql = format!("http://{}/graphql", server.address());
-        Ok(Self { graphql, token, event_store, postgres, folder })
+        Ok(Self { graphql, token, event_store, journal, postgres, folder })
     }
 
     pub(crate) async fn clear(self) -> anyhow::Result<()> {
@@ -55,6 +56,6 @@ impl Stage {
     }
 }
 
-async fn free_port() -> std::io::Result<TcpListener> {
+pub(crate) async fn free_port() -> std::io::Result<TcpListener> {
     TcpListener::bind("127.0.0.1:0").await
 }

@@ -12,8 +12,11 @@ use domain::ids::{OrderId, derive_uuid};
 use journal::{Error, ExpectedRevision, Journal, Position, Proposed, ids};
 use schemas::{Encoded, Metadata, StreamName};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
+
+use crate::manager::Status;
 
 const EVENT_TYPE: &str = "process-manager-checkpointed";
 /// A process that has been open for so long is listed by name.
@@ -48,12 +51,17 @@ mod as_text {
 
 /// The open processes, and how far the log is routed.
 #[derive(Debug)]
-pub(crate) struct Register(Mutex<Entries>);
+pub(crate) struct Register {
+    entries: Mutex<Entries>,
+    report: watch::Sender<Status>,
+}
 
 #[derive(Debug)]
 struct Entries {
     routed: Position,
     open: HashMap<OrderId, Entry>,
+    finished: u64,
+    caught_up: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +72,9 @@ struct Entry {
 }
 
 impl Register {
-    pub(crate) fn new(routed: Position) -> Self {
-        Self(Mutex::new(Entries { routed, open: HashMap::new() }))
+    pub(crate) fn new(routed: Position, report: watch::Sender<Status>) -> Self {
+        let entries = Entries { routed, open: HashMap::new(), finished: 0, caught_up: false };
+        Self { entries: Mutex::new(entries), report }
     }
 
     /// Notes an open process; false when it was noted before.
@@ -75,7 +84,26 @@ impl Register {
     }
 
     pub(crate) fn close(&self, order: OrderId) {
-        self.entries().open.remove(&order);
+        let mut entries = self.entries();
+        entries.open.remove(&order);
+        entries.finished += 1;
+        drop(entries);
+        self.publish();
+    }
+
+    /// Everything that was in the log at the start is routed.
+    pub(crate) fn catch_up(&self) {
+        self.entries().caught_up = true;
+    }
+
+    /// Tells whoever watches how far it is.
+    pub(crate) fn publish(&self) {
+        let entries = self.entries();
+        let (open, Entries { routed: position, finished, caught_up, .. }) =
+            (entries.open.len(), &*entries);
+        let status =
+            Status { position: *position, open, finished: *finished, caught_up: *caught_up };
+        self.report.send_replace(status);
     }
 
     pub(crate) fn route_to(&self, position: Position) {
@@ -104,7 +132,7 @@ impl Register {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -194,7 +222,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn young_processes_hold_the_position_back_and_old_ones_are_named() {
-        let register = Register::new(Position::START);
+        let register = Register::new(Position::START, watch::Sender::default());
         register.open(order(1), at(10));
         tokio::time::advance(YOUNG).await;
         register.open(order(2), at(20));
@@ -207,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn more_processes_than_can_be_named_hold_the_position_back() {
-        let register = Register::new(Position::START);
+        let register = Register::new(Position::START, watch::Sender::default());
         let count = u64::try_from(MOST_NAMES).unwrap() + 1;
         for number in 0..count {
             register.open(order(number.into()), at(number));

@@ -43,12 +43,14 @@ pub enum Error {
 }
 
 /// How far the process managers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
     /// Everything up to here is routed.
     pub position: Position,
     /// Processes that are not finished.
     pub open: usize,
+    /// Processes that were driven to their end since the start.
+    pub finished: u64,
     /// Whether everything that was in the log has been routed since the start.
     pub caught_up: bool,
 }
@@ -80,8 +82,7 @@ impl ProcessManager {
             payment_window: options.payment_deadline,
             stopping: stop.clone(),
         });
-        let start = Status { position: Position::START, open: 0, caught_up: false };
-        let (report, status) = watch::channel(start);
+        let (report, status) = watch::channel(Status::default());
         let task = tokio::spawn(run(journal, shared, report, stop.clone()));
         Ok(Self { task, stop, status })
     }
@@ -122,14 +123,12 @@ async fn run(
     let subscription = journal.subscribe(Filter::categories(&["order", "fulfilment"]), position);
     let mut inbox = Inbox {
         shared,
-        register: Arc::new(Register::new(position)),
+        register: Arc::new(Register::new(position, report)),
         wakers: Arc::default(),
         drivers: TaskTracker::new(),
         abandon: CancellationToken::new(),
         checkpoints,
         saved: Instant::now(),
-        caught_up: false,
-        report,
     };
     for order in last.into_iter().flat_map(|checkpoint| checkpoint.open) {
         inbox.ensure_driven(order, None, position).await;
@@ -160,8 +159,6 @@ struct Inbox {
     abandon: CancellationToken,
     checkpoints: CheckpointStream,
     saved: Instant,
-    caught_up: bool,
-    report: watch::Sender<Status>,
 }
 
 /// One per process that has a driver: tells it that somebody else wrote to its stream.
@@ -184,10 +181,10 @@ impl Inbox {
                         self.register.route_to(event.position);
                     }
                     Delivery::Checkpoint(position) => self.register.route_to(position),
-                    Delivery::CaughtUp => self.caught_up = true,
+                    Delivery::CaughtUp => self.register.catch_up(),
                 }
             }
-            self.report();
+            self.register.publish();
             if self.saved.elapsed() >= self.checkpoint_interval() {
                 self.save().await;
             }
@@ -295,11 +292,6 @@ impl Inbox {
         if let Err(error) = self.checkpoints.save(self.register.checkpoint()).await {
             warn!(%error, "process managers cannot save their checkpoint; a restart would repeat more");
         }
-    }
-
-    fn report(&self) {
-        let (position, open) = (self.register.routed(), self.register.len());
-        self.report.send_replace(Status { position, open, caught_up: self.caught_up });
     }
 
     async fn drain(&mut self) {

@@ -1,0 +1,107 @@
+//! Orders from placed to delivered, against bare appends of as many events through the same client.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use eventstore::{AppendToStreamOptions, EventData, ExpectedRevision};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use partner_simulator::Simulator;
+use process_managers::ProcessManager;
+use serde_json::json;
+
+use crate::buyer::Buyer;
+use crate::place::log_length;
+use crate::stage::{Stage, free_port};
+
+const ORDERS: usize = 3_000;
+const SKUS: usize = 200;
+const CLIENTS: usize = 64;
+
+pub(crate) async fn run() -> anyhow::Result<()> {
+    let stage = Stage::build().await?;
+    let client = eventstore::Client::new(stage.event_store.connection_string().parse()?)?;
+    let partners = prompt_partners().await?;
+    let options = process_managers::Options::for_partners_at(&partners.base_url());
+    let managers = ProcessManager::start(stage.journal.clone(), &options)?;
+    let buyer = Buyer::new(&stage)?;
+    buyer.receive(SKUS).await?;
+
+    let before = log_length(&client).await?;
+    let start = Instant::now();
+    stream::iter(0..ORDERS)
+        .map(|number| buyer.place(number % SKUS))
+        .buffer_unordered(CLIENTS)
+        .try_collect::<()>()
+        .await?;
+    let placed = start.elapsed();
+    all_finished(&managers, start).await?;
+    let delivered = start.elapsed();
+    let events = log_length(&client).await? - before;
+    managers.stop().await;
+    partners.stop().await;
+
+    let bare = append_all(Arc::new(client), events).await?;
+    println!("{ORDERS} orders, {CLIENTS} clients, {SKUS} SKUs, partners without delay, fsync on");
+    println!("  placed      {:>7.0} orders/s", rate(ORDERS, placed));
+    println!(
+        "  delivered   {:>7.0} orders/s, {:.1} events per order",
+        rate(ORDERS, delivered),
+        share(events, ORDERS)
+    );
+    println!("  journey     {:>7.0} events/s", rate(events, delivered));
+    println!("  bare append {:>7.0} events/s", rate(events, bare));
+    println!("  ratio {:.2}", bare.as_secs_f64() / delivered.as_secs_f64());
+    stage.clear().await
+}
+
+async fn prompt_partners() -> anyhow::Result<Simulator> {
+    let options = partner_simulator::Options {
+        payment_delay: Duration::ZERO,
+        carrier_transit: Duration::ZERO,
+        ..Default::default()
+    };
+    Ok(partner_simulator::serve(free_port().await?, options)?)
+}
+
+/// Waits until no process is open any more.
+async fn all_finished(managers: &ProcessManager, start: Instant) -> anyhow::Result<()> {
+    let mut status = managers.status();
+    loop {
+        let now = *status.borrow_and_update();
+        if now.open == 0 && now.finished >= ORDERS as u64 {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < Duration::from_mins(5), "orders got stuck: {now:?}");
+        // Changes come with the log; the end of the last process may come after them.
+        let _ = tokio::time::timeout(Duration::from_millis(5), status.changed()).await;
+    }
+}
+
+async fn append_all(client: Arc<eventstore::Client>, events: usize) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    stream::iter(0..events)
+        .map(|_| append(Arc::clone(&client)))
+        .buffer_unordered(CLIENTS)
+        .try_collect::<()>()
+        .await?;
+    Ok(start.elapsed())
+}
+
+async fn append(client: Arc<eventstore::Client>) -> anyhow::Result<()> {
+    let data = json!({ "step": "reserve-stock", "padding": "x".repeat(300) });
+    let event = EventData::json("bare", &data)?.id(journal::ids::new_id());
+    let options = AppendToStreamOptions::default().expected_revision(ExpectedRevision::NoStream);
+    client.append_to_stream(format!("bare-{}", journal::ids::new_id()), &options, event).await?;
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole as f64
+}
