@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use domain::Decider;
 use schemas::{Aggregate, Metadata, StoredEvent};
+use uuid::Uuid;
 
 use crate::backoff::Backoff;
 use crate::lane::{Answer, Waiting};
@@ -121,6 +122,7 @@ impl<D: Aggregate> Batch<'_, D> {
 
     fn decide(&self, base: &Known<D>) -> Plan<D> {
         let recorded_at = self.shared.journal.clock().now();
+        let attempt = ids::new_id();
         let mut plan =
             Plan { verdicts: Vec::new(), events: Vec::new(), after: (*base.state).clone() };
         let mut bytes = 0;
@@ -129,7 +131,8 @@ impl<D: Aggregate> Batch<'_, D> {
             let decided = catch_unwind(AssertUnwindSafe(|| D::decide(&plan.after, command)));
             let verdict = match decided {
                 Ok(Ok(events)) => {
-                    let proposed: Vec<_> = propose(&events, context, recorded_at).collect();
+                    let proposed: Vec<_> =
+                        propose(&events, context, attempt, recorded_at).collect();
                     bytes += proposed.iter().map(size).sum::<usize>();
                     if bytes > self.bytes_together && !plan.events.is_empty() {
                         break;
@@ -252,12 +255,13 @@ fn reply<D: Aggregate>(waiting: Waiting<D>, answer: Answer<D>) {
 fn propose<E: StoredEvent>(
     events: &[E],
     context: &Context,
+    attempt: Uuid,
     recorded_at: chrono::DateTime<chrono::Utc>,
 ) -> impl Iterator<Item = Proposed> {
     events.iter().enumerate().map(move |(index, event)| {
         let encoded = event.encode();
         Proposed {
-            event_id: ids::event_id(context.command_id, index, encoded.event_type, &encoded.data),
+            event_id: ids::event_id(context.command_id, attempt, index),
             metadata: Metadata {
                 command_id: context.command_id,
                 correlation_id: context.correlation_id,

@@ -9,8 +9,9 @@
 //!
 //! # What can be relied on
 //!
-//! - **An append is all or nothing, at an exact revision, and happens once.** Its event ids are
-//!   derived, so the store recognises an append that is repeated because its answer got lost.
+//! - **An append is all or nothing, at an exact revision, and happens once.** An
+//!   append that is sent again because its answer got lost carries the same event ids, so the
+//!   store recognises it. A command that is decided again meets the stream as it is.
 //! - **Every call ends at its deadline** (`--event-store-deadline`), with [`Error::Unavailable`]
 //!   if need be. It says whether an append may have happened all the same. For one item of an
 //!   [`EventStream`] the deadline counts anew. A command is bounded by a few of them: it waits for
@@ -23,7 +24,7 @@
 //!   included. Commands that wait for the same stream are decided together, each seeing the ones
 //!   before it, and appended in one call. A stream that is known costs no read.
 //! - **Whether a repeated command has an effect is for the decider to say**: in effect already
-//!   means no events. The same command id with another content is another event.
+//!   means no events.
 //! - **Memory is bounded**: what waits in a subscription (1024 deliveries, 8 MiB), the page of
 //!   an [`EventStream`] (512 events, about 4 MiB), states of streams (by number), and nothing at all for a stream without commands under way.
 //! - **Credentials are never printed**, not even when the address is malformed.

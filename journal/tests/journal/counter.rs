@@ -149,11 +149,7 @@ pub(crate) fn counted(tag: impl ToString) -> Proposed {
 pub(crate) fn proposed(event: &Event) -> Proposed {
     let encoded = event.encode();
     let command_id = ids::new_id();
-    Proposed {
-        event_id: ids::event_id(command_id, 0, encoded.event_type, &encoded.data),
-        metadata: metadata(command_id, encoded.version),
-        encoded,
-    }
+    Proposed { event_id: ids::new_id(), metadata: metadata(command_id, encoded.version), encoded }
 }
 
 pub(crate) fn metadata(command_id: Uuid, schema_version: u32) -> Metadata {
