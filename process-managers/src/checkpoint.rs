@@ -60,7 +60,6 @@ pub(crate) struct Register {
 struct Entries {
     routed: Position,
     open: HashMap<OrderId, Entry>,
-    finished: u64,
     caught_up: bool,
 }
 
@@ -73,7 +72,7 @@ struct Entry {
 
 impl Register {
     pub(crate) fn new(routed: Position, report: watch::Sender<Status>) -> Self {
-        let entries = Entries { routed, open: HashMap::new(), finished: 0, caught_up: false };
+        let entries = Entries { routed, open: HashMap::new(), caught_up: false };
         Self { entries: Mutex::new(entries), report }
     }
 
@@ -84,10 +83,7 @@ impl Register {
     }
 
     pub(crate) fn close(&self, order: OrderId) {
-        let mut entries = self.entries();
-        entries.open.remove(&order);
-        entries.finished += 1;
-        drop(entries);
+        self.entries().open.remove(&order);
         self.publish();
     }
 
@@ -99,11 +95,8 @@ impl Register {
     /// Tells whoever watches how far it is.
     pub(crate) fn publish(&self) {
         let entries = self.entries();
-        let (open, Entries { routed: position, finished, caught_up, .. }) =
-            (entries.open.len(), &*entries);
-        let status =
-            Status { position: *position, open, finished: *finished, caught_up: *caught_up };
-        self.report.send_replace(status);
+        let (position, open, caught_up) = (entries.routed, entries.open.len(), entries.caught_up);
+        self.report.send_replace(Status { position, open, caught_up });
     }
 
     pub(crate) fn route_to(&self, position: Position) {

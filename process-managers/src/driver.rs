@@ -42,6 +42,14 @@ pub(crate) struct Driving {
     pub(crate) stopping: CancellationToken,
 }
 
+impl Driving {
+    /// Until when an order that begins now has to be paid. Counted from when its payment could be
+    /// tried first, not from when it was placed: nobody is told to pay while we are away.
+    pub(crate) fn payment_deadline(&self) -> DateTime<Utc> {
+        self.clock.now() + self.payment_window
+    }
+}
+
 /// What a process begins with.
 #[derive(Debug)]
 pub(crate) struct Seed {
@@ -133,7 +141,17 @@ impl Driver {
                 self.asked += 1;
                 self.try_again_after(next_ask(self.asked), state).await
             }
-            Err(Failure::Shared { error, wait }) => {
+            Err(Failure::LeftAlone { error, wait }) if process.trouble.is_none() => {
+                // Said once, for an operator to see; it is no try of this process.
+                let retry_at = self.shared.clock.now() + jittered(wait);
+                self.insist_for(
+                    step,
+                    FulfilmentCommand::Fail { step, error, retry_at },
+                    "left alone",
+                )
+                .await
+            }
+            Err(Failure::LeftAlone { error, wait } | Failure::Shared { error, wait }) => {
                 debug!(order.id = %self.order, process.step = %step, %error, "step has to wait");
                 self.try_again_after(jittered(wait), state).await
             }
@@ -178,8 +196,7 @@ impl Driver {
         match loaded.state.as_ref() {
             OrderState::NotPlaced => None,
             OrderState::Placed { details, .. } => {
-                let deadline = self.shared.clock.now() + self.shared.payment_window;
-                let started = FulfilmentStarted::of(details, deadline);
+                let started = FulfilmentStarted::of(details, self.shared.payment_deadline());
                 Some(self.insist_on_start(Seed { started, cause: self.order.0 }).await)
             }
         }
@@ -258,8 +275,9 @@ impl Driver {
         state: &FulfilmentState,
     ) -> FulfilmentState {
         match self.pause(wait).await {
-            Woken::ByTime | Woken::ToStop => state.clone(),
-            Woken::ByNews => self.insist_on_load().await,
+            Woken::ToStop => state.clone(),
+            // Another manager may have gone on with the process meanwhile.
+            Woken::ByTime | Woken::ByNews => self.insist_on_load().await,
         }
     }
 

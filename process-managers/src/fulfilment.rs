@@ -48,8 +48,10 @@ pub(crate) enum Performed {
 /// Why a step was neither done nor refused.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failure {
-    /// Something that all processes share is down. Not this process's trouble, so not recorded.
+    /// The event store is away: nothing can be recorded either.
     Shared { error: String, wait: Duration },
+    /// A partner failed others so often that it is left alone.
+    LeftAlone { error: String, wait: Duration },
     /// It went wrong and may go right next time.
     Transient(String),
     /// It went wrong and will again: an operator has to look.
@@ -363,7 +365,7 @@ fn unavailable<R: std::error::Error + 'static>(error: ExecuteError<R>) -> Failur
 fn partner(error: PartnerError) -> Failure {
     let text = error.to_string();
     match error {
-        PartnerError::LeftAlone { wait, .. } => Failure::Shared { error: text, wait },
+        PartnerError::LeftAlone { wait, .. } => Failure::LeftAlone { error: text, wait },
         PartnerError::NoAnswer { .. } | PartnerError::InTrouble { .. } => Failure::Transient(text),
         PartnerError::Refused { .. } => Failure::Permanent(text),
     }

@@ -1,12 +1,14 @@
 //! Reads the log and sees to it that every process has a driver.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use domain::fulfilment::{FulfilmentCommand, FulfilmentStarted};
 use domain::ids::OrderId;
 use domain::order::OrderEvent;
+use futures::FutureExt as _;
 use journal::{Delivery, Filter, Journal, Position, Recorded, Subscription};
 use schemas::id_in;
 use thiserror::Error;
@@ -19,7 +21,7 @@ use tracing::{error, info, warn};
 
 use crate::checkpoint::{CheckpointStream, Register};
 use crate::driver::{Driver, Driving, Seed};
-use crate::fulfilment::{Because, Steps, step_id};
+use crate::fulfilment::{Because, Failure, Steps, step_id};
 use crate::options::Options;
 use crate::outbound::{Carrier, PaymentGateway};
 
@@ -49,8 +51,6 @@ pub struct Status {
     pub position: Position,
     /// Processes that are not finished.
     pub open: usize,
-    /// Processes that were driven to their end since the start.
-    pub finished: u64,
     /// Whether everything that was in the log has been routed since the start.
     pub caught_up: bool,
 }
@@ -216,7 +216,7 @@ impl Inbox {
     /// What the process of a placed order begins with. `None` when the event cannot be read: its
     /// driver then keeps trying to read the order, visibly, and no order is dropped.
     fn seed(&self, event: &Recorded) -> Option<Seed> {
-        let deadline = event.metadata.recorded_at + self.shared.payment_window;
+        let deadline = self.shared.payment_deadline();
         match event.decode::<OrderEvent>() {
             Ok(OrderEvent::Placed(placed)) => Some(Seed {
                 started: FulfilmentStarted::of(&placed.details, deadline),
@@ -236,8 +236,8 @@ impl Inbox {
         }
     }
 
-    /// Tells the process that its order was cancelled. If this does not get through, confirming
-    /// or shipping the order will meet the cancellation all the same; only later.
+    /// Tells the process that its order was cancelled, however long the event store is away. A
+    /// process that has not begun will meet the cancellation when it confirms the order.
     async fn request_cancellation(&self, order: OrderId, event: &Recorded) {
         let Ok(OrderEvent::Cancelled(cancelled)) = event.decode::<OrderEvent>() else { return };
         let command = FulfilmentCommand::RequestCancellation { reason: cancelled.reason };
@@ -245,8 +245,18 @@ impl Inbox {
             command_id: step_id(order, "process", "cancellation"),
             causation_id: event.event_id,
         };
-        if let Err(failure) = self.shared.steps.record(order, command, &because).await {
-            info!(order.id = %order, ?failure, "a cancellation was not recorded with the process");
+        loop {
+            match self.shared.steps.record(order, command.clone(), &because).await {
+                Ok(_) => return,
+                Err(Failure::Permanent(why)) => {
+                    info!(order.id = %order, why, "a cancellation came before its process began");
+                    return;
+                }
+                Err(failure) => {
+                    warn!(order.id = %order, ?failure, "a cancellation has to wait to be recorded");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
         }
     }
 
@@ -274,9 +284,18 @@ impl Inbox {
         let (register, wakers) = (self.register.clone(), self.wakers.clone());
         let abandon = self.abandon.clone();
         self.drivers.spawn(async move {
-            if abandon.run_until_cancelled(driver.drive(seed)).await == Some(true) {
-                wakers.all().remove(&order);
-                register.close(order);
+            let driving = AssertUnwindSafe(driver.drive(seed)).catch_unwind();
+            match abandon.run_until_cancelled(driving).await {
+                Some(Ok(true)) => {
+                    wakers.all().remove(&order);
+                    register.close(order);
+                }
+                // It stays open, so that news of it or a restart gives it another driver.
+                Some(Err(_panic)) => {
+                    error!(order.id = %order, "the driver of a process has panicked");
+                    wakers.all().remove(&order);
+                }
+                Some(Ok(false)) | None => {}
             }
         });
     }

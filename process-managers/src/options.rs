@@ -7,11 +7,11 @@ use std::time::Duration;
 #[group(skip)]
 pub struct Options {
     /// Base address of the payment gateway (docs/partners.md says what it must answer)
-    #[arg(long, value_name = "URL", env = "ORDERSTORE_PAYMENT_GATEWAY")]
+    #[arg(long, value_name = "URL", env = "ORDERSTORE_PAYMENT_GATEWAY", hide_env_values = true)]
     pub payment_gateway: Option<String>,
 
     /// Base address of the carrier
-    #[arg(long, value_name = "URL", env = "ORDERSTORE_CARRIER")]
+    #[arg(long, value_name = "URL", env = "ORDERSTORE_CARRIER", hide_env_values = true)]
     pub carrier: Option<String>,
 
     /// Seconds a partner may take to answer before the outcome counts as unknown

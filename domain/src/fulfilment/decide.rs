@@ -7,6 +7,7 @@ use super::event::{
 use super::plan::Step;
 use super::state::{FulfilmentState, Phase, Progress, evolve, phase};
 use super::{FulfilmentCommand, FulfilmentRejection};
+use crate::order::CancelReason;
 
 type Decision = Result<Vec<FulfilmentEvent>, FulfilmentRejection>;
 
@@ -23,7 +24,10 @@ pub(super) fn decide(state: &FulfilmentState, command: &FulfilmentCommand) -> De
     let events = match command {
         FulfilmentCommand::Start(_) => vec![],
         FulfilmentCommand::RequestCancellation { reason } => {
-            if progress.ending.is_some() || progress.is_irrevocable() {
+            // Whoever gives up waiting for a payment may not have heard that it has come.
+            let too_late = *reason == CancelReason::PaymentTimedOut
+                && progress.due() != Some(Step::AuthorisePayment);
+            if progress.ending.is_some() || progress.is_irrevocable() || too_late {
                 return Ok(vec![]);
             }
             let requested = FulfilmentCancellationRequested { reason: *reason };
@@ -68,7 +72,7 @@ pub(super) fn decide(state: &FulfilmentState, command: &FulfilmentCommand) -> De
 /// A success is recorded whenever it comes: what has happened has happened, and a step that
 /// succeeded late, after the process turned round, has to be undone.
 fn complete(progress: &Progress, step: Step) -> Vec<FulfilmentEvent> {
-    if progress.done.contains(&step) {
+    if progress.done.contains(&step) && progress.due() != Some(step) {
         return vec![];
     }
     vec![FulfilmentEvent::StepCompleted(FulfilmentStepCompleted { step })]

@@ -128,12 +128,18 @@ impl Progress {
             .rev()
             .filter(|plan| self.done.contains(&plan.step) || Some(plan.step) == under_way)
             .filter(|plan| Some(plan.step) != clean)
-            .filter_map(|plan| match plan.undone_by {
-                Compensation::By(step) => Some(step),
-                Compensation::ByClosing | Compensation::Irrevocable => None,
+            .find_map(|plan| match plan.undone_by {
+                Compensation::By(undo) if !self.is_undone(plan.step, undo) => Some(undo),
+                Compensation::By(_) | Compensation::ByClosing | Compensation::Irrevocable => None,
             })
-            .chain([Step::CloseOrder])
-            .find(|step| !self.done.contains(step))
+            .or_else(|| (!self.done.contains(&Step::CloseOrder)).then_some(Step::CloseOrder))
+    }
+
+    /// Whether `undo` was done, and `step` not once more after it: a success that comes late has
+    /// to be undone as well.
+    fn is_undone(&self, step: Step, undo: Step) -> bool {
+        let last = |wanted| self.done.iter().rposition(|&done| done == wanted);
+        last(undo).is_some_and(|undone| last(step).is_none_or(|done| done < undone))
     }
 
     fn outcome(&self) -> Outcome {

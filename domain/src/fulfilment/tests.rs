@@ -119,6 +119,27 @@ fn a_payment_that_succeeds_after_the_cancellation_is_voided() {
 }
 
 #[test]
+fn a_step_that_succeeds_after_it_was_undone_is_undone_again() {
+    let (steps, outcome) = drive(after([
+        start(partners()),
+        CANCEL,
+        done(Step::ReleaseStock),
+        done(Step::ReserveStock),
+    ]));
+    assert_eq!(steps, [Step::VoidPayment, Step::ReleaseStock, Step::CloseOrder]);
+    assert_eq!(outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn a_payment_that_has_come_has_not_timed_out() {
+    let reason = CancelReason::PaymentTimedOut;
+    let time_out = FulfilmentCommand::RequestCancellation { reason };
+    let paid = [start(partners()), done(Step::ReserveStock), done(Step::AuthorisePayment)];
+    let state = after(paid.into_iter().chain([time_out]));
+    assert_eq!(phase(&state), Phase::Due(Step::ConfirmOrder));
+}
+
+#[test]
 fn a_cancellation_after_the_goods_have_left_changes_nothing() {
     let until_shipped = STEPS[..5].iter().map(|plan| done(plan.step));
     let commands = [start(partners())].into_iter().chain(until_shipped).chain([CANCEL]);

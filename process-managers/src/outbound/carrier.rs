@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::ids::{CountryCode, OrderId, PartnerReference, derive_uuid};
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::http::{Partner, PartnerError};
@@ -34,6 +34,7 @@ struct Booking {
 
 #[derive(Debug, Deserialize)]
 struct Parcel {
+    status: String,
     delivered_at: Option<DateTime<Utc>>,
 }
 
@@ -66,14 +67,27 @@ impl Carrier {
     /// Gives the carrier the goods. Safe to repeat.
     pub(crate) async fn hand_over(&self, order: OrderId) -> Result<(), PartnerError> {
         let path = format!("/shipments/{}/hand-over", Self::key(order));
-        self.0.call::<Value>(Method::POST, &path, None).await.map(drop)
+        self.expect(&path, &["in_transit", "delivered"], "the parcel has not been taken").await
     }
 
     /// Tells the carrier not to come. Safe to repeat, and safe when nothing was booked: the carrier
     /// then refuses a booking that comes late.
     pub(crate) async fn cancel(&self, order: OrderId) -> Result<(), PartnerError> {
         let path = format!("/shipments/{}/cancel", Self::key(order));
-        self.0.call::<Value>(Method::POST, &path, None).await.map(drop)
+        self.expect(&path, &["cancelled", "closed"], "the booking has not been cancelled").await
+    }
+
+    async fn expect(
+        &self,
+        path: &str,
+        wanted: &[&str],
+        otherwise: &str,
+    ) -> Result<(), PartnerError> {
+        let parcel: Parcel = self.0.call(Method::POST, path, None).await?;
+        if wanted.contains(&parcel.status.as_str()) {
+            return Ok(());
+        }
+        Err(self.0.unconvincing(otherwise))
     }
 
     /// Where the parcel is.

@@ -70,6 +70,8 @@ impl Partner {
         let client = reqwest::Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout)
+            // A redirected PUT or POST would arrive as a GET, and look as if it had worked.
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("orderstore/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let base_url = base_url.trim_end_matches('/').to_owned();
@@ -114,6 +116,16 @@ impl Partner {
             });
         }
         Err(self.failure(status, &bytes))
+    }
+
+    /// An answer that says success, but does not show it.
+    pub(super) fn unconvincing(&self, what: &str) -> PartnerError {
+        PartnerError::Refused {
+            partner: self.name,
+            status: StatusCode::OK.as_u16(),
+            code: "unconvincing_answer".to_owned(),
+            reason: what.to_owned(),
+        }
     }
 
     fn failure(&self, status: StatusCode, bytes: &[u8]) -> PartnerError {

@@ -32,9 +32,22 @@ pub(crate) enum Authorisation {
 
 #[derive(Debug, Deserialize)]
 struct Answer {
-    status: Option<String>,
+    status: String,
     reference: Option<PartnerReference>,
     code: Option<String>,
+    #[serde(default)]
+    authorised: i64,
+    #[serde(default)]
+    captured: i64,
+    #[serde(default)]
+    voided: i64,
+}
+
+impl Answer {
+    /// Minor units that the gateway holds for us.
+    const fn held(&self) -> i64 {
+        self.authorised - self.captured - self.voided
+    }
 }
 
 impl PaymentGateway {
@@ -72,7 +85,7 @@ impl PaymentGateway {
         });
         let path = format!("/payments/{}", Self::key(order));
         match self.0.call(Method::PUT, &path, Some(body)).await {
-            Ok(answer) => Self::understand(&answer),
+            Ok(answer) => self.understand(&answer),
             Err(PartnerError::Refused { status: 402, code, .. }) => {
                 Ok(Authorisation::Declined { code })
             }
@@ -91,7 +104,7 @@ impl PaymentGateway {
     ) -> Result<Option<Authorisation>, PartnerError> {
         let path = format!("/payments/{}", Self::key(order));
         match self.0.call(Method::GET, &path, None).await {
-            Ok(answer) => Self::understand(&answer).map(Some),
+            Ok(answer) => self.understand(&answer).map(Some),
             Err(PartnerError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -101,7 +114,11 @@ impl PaymentGateway {
     pub(crate) async fn capture(&self, order: OrderId, amount: Money) -> Result<(), PartnerError> {
         let path = format!("/payments/{}/capture", Self::key(order));
         let body = json!({ "key": Self::capture_key(order), "amount": amount.minor });
-        self.0.call::<Answer>(Method::POST, &path, Some(body)).await.map(drop)
+        let answer: Answer = self.0.call(Method::POST, &path, Some(body)).await?;
+        if answer.captured < amount.minor {
+            return Err(self.0.unconvincing("less was captured than was asked for"));
+        }
+        Ok(())
     }
 
     /// Has the gateway let go of what it holds. Safe to repeat, and safe when it holds nothing:
@@ -113,23 +130,21 @@ impl PaymentGateway {
     ) -> Result<Option<PartnerReference>, PartnerError> {
         let path = format!("/payments/{}/void", Self::key(order));
         let answer: Answer = self.0.call(Method::POST, &path, None).await?;
+        if answer.held() > 0 {
+            return Err(self.0.unconvincing("money is still held after the void"));
+        }
         Ok(answer.reference)
     }
 
-    fn understand(answer: &Answer) -> Result<Authorisation, PartnerError> {
-        if answer.status.as_deref() == Some("declined") {
+    fn understand(&self, answer: &Answer) -> Result<Authorisation, PartnerError> {
+        if answer.status == "declined" {
             let code = answer.code.clone().unwrap_or_else(|| "declined".to_owned());
             return Ok(Authorisation::Declined { code });
         }
-        let holds = matches!(answer.status.as_deref(), Some("authorised" | "captured"));
+        let holds = matches!(answer.status.as_str(), "authorised" | "captured");
         match answer.reference.clone().filter(|_| holds) {
             Some(reference) => Ok(Authorisation::Authorised { reference }),
-            None => Err(PartnerError::Refused {
-                partner: "the payment gateway",
-                status: 200,
-                code: answer.status.clone().unwrap_or_default(),
-                reason: "the payment is neither held nor declined".to_owned(),
-            }),
+            None => Err(self.0.unconvincing("the payment is neither held nor declined")),
         }
     }
 }

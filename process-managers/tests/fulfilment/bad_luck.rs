@@ -7,7 +7,7 @@ use domain::ids::OrderId;
 use domain::order::{CancelReason, OrderStatus};
 use process_managers::{Options, ProcessManager};
 
-use crate::shop::Shop;
+use crate::shop::{Shop, connect};
 
 /// A process manager that can die as a process does: at once, wherever it is.
 struct Mortal(tokio::runtime::Runtime);
@@ -23,9 +23,9 @@ impl Mortal {
             .enable_all()
             .build()
             .unwrap();
-        let journal = shop.journal.clone();
+        let address = shop.address();
         runtime.spawn(async move {
-            let manager = ProcessManager::start(journal, &options).unwrap();
+            let manager = ProcessManager::start(connect(&address), &options).unwrap();
             std::future::pending::<()>().await;
             drop(manager);
         });
@@ -173,4 +173,55 @@ async fn a_restart_goes_on_where_it_was() {
     let manager = shop.process_manager();
     assert_eq!(shop.finished(order).await, Outcome::Fulfilled);
     manager.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_that_meets_a_finished_order_again_leaves_it_alone() {
+    let shop = Shop::open().await;
+    shop.receive("MUG", 2).await;
+    let options = Options { step_attempts: 1, ..shop.options() };
+    let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
+    // Young and open, so a restart routes again everything since.
+    let open = shop.place(&[("MUG", 1)], "tok_flaky").await;
+    let parked = Phase::Parked(Step::AuthorisePayment);
+    shop.reaches(open, |phase| *phase == parked).await;
+    let finished = shop.place(&[("MUG", 1)], "tok_ok").await;
+    assert_eq!(shop.finished(finished).await, Outcome::Fulfilled);
+    manager.stop().await;
+    let before = shop.events_of(finished).await;
+
+    let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
+    manager.status().wait_for(|status| status.caught_up && status.open == 1).await.unwrap();
+    assert_eq!(shop.events_of(finished).await, before);
+    assert_eq!(shop.stock("MUG").await.on_hand(), 1);
+    manager.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manager_that_cannot_reach_the_gateway_does_not_give_up_what_another_has_paid() {
+    let shop = Shop::open_with(|it| it.carrier_transit = Duration::from_millis(1_500)).await;
+    shop.receive("MUG", 10).await;
+    let cut_off = Options {
+        payment_gateway: Some("http://127.0.0.1:9".to_owned()),
+        payment_deadline: Duration::from_millis(700),
+        ..shop.options()
+    };
+    let managers = [Mortal::start_with(&shop, cut_off), Mortal::start(&shop)];
+    let mut orders = vec![];
+    for _ in 0..10 {
+        orders.push(shop.place(&[("MUG", 1)], "tok_ok").await);
+    }
+    for &order in &orders {
+        let authorised = |phase: &Phase| match phase {
+            Phase::Due(step) | Phase::Waiting { step, .. } => *step > Step::AuthorisePayment,
+            Phase::Finished(_) => true,
+            Phase::NotStarted | Phase::Parked(_) => false,
+        };
+        shop.reaches(order, authorised).await;
+    }
+    all_is_well(&shop, &orders, 10).await;
+    assert_eq!(shop.stock("MUG").await.on_hand(), 0, "all of them were delivered");
+    for manager in managers {
+        manager.die();
+    }
 }

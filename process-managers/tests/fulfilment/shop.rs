@@ -21,7 +21,7 @@ use uuid::Uuid;
 pub(crate) struct Shop {
     pub(crate) journal: Journal,
     pub(crate) partners: Simulator,
-    _store: embedded_store::Server,
+    store: embedded_store::Server,
     orders: Repository<Order>,
     stock: Repository<Stock>,
     payments: Repository<Payment>,
@@ -49,9 +49,7 @@ impl Shop {
     pub(crate) async fn open_with(change: impl FnOnce(&mut partner_simulator::Options)) -> Self {
         let options = embedded_store::Options::temporary();
         let store = embedded_store::serve(listener().await, options).await.unwrap();
-        let address = store.connection_string().parse().unwrap();
-        let options = journal::Options::new(address).with_deadline(Duration::from_secs(20));
-        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let journal = connect(&store.connection_string());
         let mut options = partner_simulator::Options {
             payment_delay: Duration::ZERO,
             carrier_transit: Duration::from_millis(50),
@@ -66,8 +64,12 @@ impl Shop {
             processes: Repository::new(journal.clone(), 1_000),
             journal,
             partners,
-            _store: store,
+            store,
         }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.store.connection_string()
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -159,6 +161,13 @@ impl Shop {
         loaded.map_or(FulfilmentState::NotStarted, |it| it.state.as_ref().clone())
     }
 
+    /// How many events the order and its process have.
+    pub(crate) async fn events_of(&self, order: OrderId) -> [u64; 2] {
+        let order_revision = self.orders.load(&order).await.unwrap().unwrap().revision;
+        let process_revision = self.processes.load(&order).await.unwrap().unwrap().revision;
+        [order_revision + 1, process_revision + 1]
+    }
+
     pub(crate) async fn status(&self, order: OrderId) -> OrderStatus {
         let loaded = self.orders.load(&order).await.unwrap().unwrap();
         loaded.state.status().unwrap().clone()
@@ -188,6 +197,13 @@ impl Shop {
             voided: number("voided"),
         })
     }
+}
+
+/// A connection of its own, as another process would have.
+pub(crate) fn connect(address: &str) -> Journal {
+    let address = address.parse().unwrap();
+    let options = journal::Options::new(address).with_deadline(Duration::from_secs(20));
+    Journal::connect(options, Arc::new(SystemClock)).unwrap()
 }
 
 fn context() -> Context {
