@@ -6,8 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet, VecDeque};
-
+use rpds::HashTrieMapSync as Map;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -36,8 +35,9 @@ pub enum StockCommand {
         /// Units wanted, over all lines of the order.
         quantity: Quantity,
     },
-    /// Give an order's units back. No-op when none are set aside, so that an order of which nobody
-    /// knows how far its reservations came can be released blindly.
+    /// Give an order's units back, and set none aside for it any more: where nobody knows how far
+    /// its reservations came, one may still be on its way. No-op when that was done before, when the
+    /// units have shipped, and for a SKU that never came in.
     Release {
         /// Of which order.
         order: OrderId,
@@ -60,6 +60,8 @@ pub enum StockEvent {
     Released(StockReleased),
     /// An order's units left.
     Shipped(StockShipped),
+    /// No units are set aside for an order any more; there were none.
+    Closed(StockClosed),
 }
 
 /// Goods came in.
@@ -106,45 +108,34 @@ pub struct StockShipped {
     pub quantity: Quantity,
 }
 
+/// No units are set aside for an order any more; there were none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockClosed {
+    /// For which order.
+    pub order: OrderId,
+}
+
 /// The stock of one SKU, as later decisions need to know it.
 ///
-/// Receipts are remembered for ever (about 40 bytes each), settled reservations only the last
-/// [`REMEMBERED`]: a repeated command follows its original closely, not thousands of orders later.
+/// Every receipt and every order is remembered for ever, some hundred bytes each: a command may be
+/// repeated after any time. The maps share their parts between versions, so a copy costs nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StockState {
     on_hand: u64,
     reserved: u64,
-    reservations: HashMap<OrderId, Quantity>,
-    receipts: HashMap<ReceiptId, Quantity>,
-    settled: Settled,
+    reservations: Map<OrderId, Quantity>,
+    receipts: Map<ReceiptId, Quantity>,
+    settled: Map<OrderId, Settlement>,
 }
 
-/// Settled reservations that are remembered.
-pub const REMEMBERED: usize = 4_096;
-
-/// The reservations that were settled last, and how.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Settled {
-    order: VecDeque<OrderId>,
-    shipped: HashSet<OrderId>,
-    released: HashSet<OrderId>,
-}
-
-impl Settled {
-    fn remember(&mut self, order: OrderId, shipped: bool) {
-        if self.order.len() == REMEMBERED
-            && let Some(forgotten) = self.order.pop_front()
-        {
-            self.shipped.remove(&forgotten);
-            self.released.remove(&forgotten);
-        }
-        self.order.push_back(order);
-        if shipped {
-            self.shipped.insert(order)
-        } else {
-            self.released.insert(order)
-        };
-    }
+/// What became of the units of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settlement {
+    Shipped,
+    /// Given back, or never to be set aside.
+    Released,
 }
 
 impl StockState {
@@ -228,20 +219,23 @@ impl Decider for Stock {
         match event {
             StockEvent::Received(received) => {
                 state.on_hand += u64::from(received.quantity.get());
-                state.receipts.insert(received.receipt, received.quantity);
+                state.receipts.insert_mut(received.receipt, received.quantity);
             }
             StockEvent::Reserved(reserved) => {
                 state.reserved += u64::from(reserved.quantity.get());
-                state.reservations.insert(reserved.order, reserved.quantity);
+                state.reservations.insert_mut(reserved.order, reserved.quantity);
             }
             StockEvent::Released(released) => {
                 state.take_reservation(released.order);
-                state.settled.remember(released.order, false);
+                state.settled.insert_mut(released.order, Settlement::Released);
             }
             StockEvent::Shipped(shipped) => {
                 let units = state.take_reservation(shipped.order);
                 state.on_hand = state.on_hand.saturating_sub(units);
-                state.settled.remember(shipped.order, true);
+                state.settled.insert_mut(shipped.order, Settlement::Shipped);
+            }
+            StockEvent::Closed(closed) => {
+                state.settled.insert_mut(closed.order, Settlement::Released);
             }
         }
         state
@@ -262,7 +256,8 @@ impl Decider for Stock {
 
 impl StockState {
     fn take_reservation(&mut self, order: OrderId) -> u64 {
-        let units = self.reservations.remove(&order).map_or(0, |units| u64::from(units.get()));
+        let units = self.reservations.get(&order).map_or(0, |units| u64::from(units.get()));
+        self.reservations.remove_mut(&order);
         self.reserved = self.reserved.saturating_sub(units);
         units
     }
@@ -285,11 +280,10 @@ fn reserve(state: &StockState, order: OrderId, quantity: Quantity) -> Decision {
         }
         return Err(StockRejection::ReservationConflict { reserved, requested: quantity });
     }
-    if state.settled.shipped.contains(&order) {
-        return Ok(vec![]);
-    }
-    if state.settled.released.contains(&order) {
-        return Err(StockRejection::ReservationReleased);
+    match state.settled.get(&order) {
+        Some(Settlement::Shipped) => return Ok(vec![]),
+        Some(Settlement::Released) => return Err(StockRejection::ReservationReleased),
+        None => {}
     }
     if !state.is_known() {
         return Err(StockRejection::UnknownSku);
@@ -302,16 +296,19 @@ fn reserve(state: &StockState, order: OrderId, quantity: Quantity) -> Decision {
 }
 
 fn release(state: &StockState, order: OrderId) -> Vec<StockEvent> {
-    match state.reservations.get(&order) {
-        Some(&quantity) => vec![StockEvent::Released(StockReleased { order, quantity })],
-        None => vec![],
+    if let Some(&quantity) = state.reservations.get(&order) {
+        return vec![StockEvent::Released(StockReleased { order, quantity })];
     }
+    if state.settled.contains_key(&order) || !state.is_known() {
+        return vec![];
+    }
+    vec![StockEvent::Closed(StockClosed { order })]
 }
 
 fn ship(state: &StockState, order: OrderId) -> Decision {
     match state.reservations.get(&order) {
         Some(&quantity) => Ok(vec![StockEvent::Shipped(StockShipped { order, quantity })]),
-        None if state.settled.shipped.contains(&order) => Ok(vec![]),
+        None if state.settled.get(&order) == Some(&Settlement::Shipped) => Ok(vec![]),
         None => Err(StockRejection::NothingReserved),
     }
 }

@@ -70,6 +70,7 @@ stored_events! {
         Reserved = "stock-reserved" v 1,
         Released = "stock-released" v 1,
         Shipped = "stock-shipped" v 1,
+        Closed = "stock-closed" v 1,
     }
     PaymentEvent in "payment" {
         Authorised = "payment-authorised" v 1,

@@ -90,6 +90,7 @@ impl Projection for StockLevels {
             StockEvent::Received(event) => (i64::from(event.quantity), 0),
             StockEvent::Reserved(event) => (0, i64::from(event.quantity)),
             StockEvent::Released(event) => (0, -i64::from(event.quantity)),
+            StockEvent::Closed(_) => (0, 0),
             StockEvent::Shipped(event) => (-i64::from(event.quantity), -i64::from(event.quantity)),
         };
         let (on_hand, reserved) = (plus(row.on_hand, on_hand)?, plus(row.reserved, reserved)?);

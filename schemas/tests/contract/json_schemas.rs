@@ -17,7 +17,7 @@ use domain::payment::{
     PaymentVoided,
 };
 use domain::shipment::{ShipmentBooked, ShipmentCancelled, ShipmentDelivered, ShipmentHandedOver};
-use domain::stock::{StockReceived, StockReleased, StockReserved, StockShipped};
+use domain::stock::{StockClosed, StockReceived, StockReleased, StockReserved, StockShipped};
 use schemars::{JsonSchema, schema_for};
 use schemas::EVENT_TYPES;
 use serde_json::Value;
@@ -38,6 +38,7 @@ fn schema_of(event_type: &str) -> Value {
         "stock-reserved" => schema::<StockReserved>(),
         "stock-released" => schema::<StockReleased>(),
         "stock-shipped" => schema::<StockShipped>(),
+        "stock-closed" => schema::<StockClosed>(),
         "payment-authorised" => schema::<PaymentAuthorised>(),
         "payment-declined" => schema::<PaymentDeclined>(),
         "payment-captured" => schema::<PaymentCaptured>(),
