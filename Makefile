@@ -10,7 +10,8 @@ help:
 	@echo "make test   install what the tests need, and run them all"
 	@echo "make bench  measure, and print ratios against limits taken in the same run"
 
-run: prerequisites
+run:
+	@sh tools/prerequisites.sh run
 	cargo build --release --locked --bin orderstore
 	@exec $(BINARY) up $(ARGS)
 

@@ -67,8 +67,9 @@ impl Client {
         let status = response.status();
         let answer: Value = match response.json().await {
             Ok(answer) => answer,
+            // Cut off, or from a proxy in between.
             Err(error) => {
-                return Err(Failure::Lasting(anyhow!(error).context(format!("HTTP {status}"))));
+                return Err(Failure::Passing(anyhow!(error).context(format!("HTTP {status}"))));
             }
         };
         let Some(errors) =
@@ -77,10 +78,11 @@ impl Client {
             return Ok(answer.get("data").cloned().unwrap_or_default());
         };
         let error = anyhow!("{}", messages(errors));
-        let passing = errors.iter().any(|error| {
-            let code = error.pointer("/extensions/code").and_then(Value::as_str);
-            matches!(code, Some("UNAVAILABLE" | "STALE_READ" | "TIMEOUT"))
-        });
+        let passing = status.is_server_error()
+            || errors.iter().any(|error| {
+                let code = error.pointer("/extensions/code").and_then(Value::as_str);
+                matches!(code, Some("UNAVAILABLE" | "STALE_READ" | "TIMEOUT"))
+            });
         Err(if passing { Failure::Passing(error) } else { Failure::Lasting(error) })
     }
 

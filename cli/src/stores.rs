@@ -65,14 +65,15 @@ pub(crate) struct Api {
 impl Api {
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         let data_dir = self.data_dir.resolve()?;
-        let token = self.token.clone().or_else(|| data_dir.token()).with_context(|| {
-            format!(
-                "there is no token in {}; start `orderstore up` first, or give --token",
-                data_dir.path().display()
-            )
-        })?;
         let running = data_dir.running().map(|it| it.api);
-        let api = self.url.clone().or(running).unwrap_or_else(|| API.to_owned());
+        let api = self.url.clone().or_else(|| running.clone()).unwrap_or_else(|| API.to_owned());
+        // The token in the data directory is for the store that runs there, and for nobody else.
+        let is_local = self.url.is_none() || running.as_ref() == Some(&api);
+        let local = if is_local { data_dir.token() } else { None };
+        let token = self.token.clone().or(local).with_context(|| {
+            let folder = data_dir.path().display();
+            format!("there is no token for {api} in {folder}; start `orderstore up` first, or give --token")
+        })?;
         Client::new(&api, token)
     }
 }

@@ -74,6 +74,12 @@ impl Projector {
         self.statuses[&projection].clone()
     }
 
+    /// Tells whether the projector has died, which nothing short of a defect makes it do.
+    pub fn death(&self) -> impl Fn() -> bool + Send + Sync + Clone + use<> {
+        let supervisor = self.supervisor.abort_handle();
+        move || supervisor.is_finished()
+    }
+
     /// Ends all workers after what they are writing, and hands their work to standbys.
     pub async fn stop(self) {
         drop(self.stop);
@@ -92,7 +98,9 @@ async fn supervise(context: Context, senders: Vec<watch::Sender<WorkerStatus>>) 
     tasks.spawn(hear_who_waits(context));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
-            tracing::error!(%error, "a projector's worker has panicked");
+            // A defect. Dying visibly, all of us, gets it noticed and the process restarted.
+            tracing::error!(%error, "a projector's worker has panicked, so the projector ends");
+            return;
         }
     }
 }

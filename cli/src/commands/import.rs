@@ -73,9 +73,12 @@ impl Import {
         let (rows, malformed) = parse(open(&self.file)?, reading)?;
         let sorted = sort(rows, malformed);
         let client = self.api.client()?;
-        let importer = Importer { client, channel, currency: self.currency, files: FILES };
+        let importer = Importer { client, channel, currency: self.currency };
         let totals = importer.import(sorted).await?;
         print_totals(&totals, self.currency);
+        if totals.orders + totals.cancelled_notes == 0 {
+            bail!("no row of {} is part of an order or a credit note", self.file.display());
+        }
         let agree = importer.await_read_models(&totals).await;
         if self.json {
             println!("{}", totals_as_json(&totals, self.currency));
@@ -84,14 +87,10 @@ impl Import {
     }
 }
 
-/// Marks where the keys of an import come from.
-const FILES: &str = "invoice";
-
 struct Importer {
     client: Client,
     channel: Channel,
     currency: Currency,
-    files: &'static str,
 }
 
 /// What came of one document.
@@ -184,8 +183,9 @@ impl Importer {
         self.mutate("creditNoteIssue", "CreditNoteIssueInput", input).await
     }
 
+    /// The same for the same document of the same channel, in whatever file it stands.
     fn key(&self, document: &Document) -> String {
-        format!("{}-{}", self.files, document.number)
+        format!("import-{}-{}", self.channel, document.number)
     }
 
     fn lines(&self, document: &Document) -> Vec<Value> {
@@ -211,10 +211,11 @@ impl Importer {
         );
         let answer: Value = self.client.run(&query, json!({ "input": input })).await?;
         let errors = answer.pointer("/it/userErrors").and_then(Value::as_array);
-        Ok(match errors.filter(|errors| !errors.is_empty()) {
-            None => Fate::Taken,
-            Some(errors) => Fate::Refused(Value::Array(errors.clone()).to_string()),
-        })
+        match errors {
+            Some(none) if none.is_empty() => Ok(Fate::Taken),
+            Some(errors) => Ok(Fate::Refused(Value::Array(errors.clone()).to_string())),
+            None => bail!("the API answered {field} with {answer}"),
+        }
     }
 
     /// Waits until every order has reached its end, and compares what the read models say with what

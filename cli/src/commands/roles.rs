@@ -38,6 +38,16 @@ pub(crate) fn alive(
     })
 }
 
+/// Completes when `is_dead` says so, as an error about `what`.
+pub(crate) async fn death_of(what: &str, is_dead: impl Fn() -> bool) -> anyhow::Error {
+    // Dying is a defect and rare; a second more or less does not matter.
+    let mut tick = tokio::time::interval(std::time::Duration::from_secs(1));
+    while !is_dead() {
+        tick.tick().await;
+    }
+    anyhow::anyhow!("the {what} died; the log says why")
+}
+
 /// Serves GraphQL. Needs tokens to be verified with a secret or a public key.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -99,7 +109,10 @@ impl Projector {
         let journal = connect(self.journal)?;
         let projector = projector::Projector::start(&self.database.url, journal, self.options)?;
         println!("Projecting into Postgres.");
-        stop.cancelled().await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            death = death_of("projector", projector.death()) => return Err(death),
+        }
         projector.stop().await;
         Ok(())
     }
@@ -119,7 +132,10 @@ impl ProcessManagers {
         let stop = lifecycle::stop_on_signal()?;
         let managers = ProcessManager::start(connect(self.journal)?, &self.options)?;
         println!("Driving processes.");
-        stop.cancelled().await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            death = death_of("process managers", managers.death()) => return Err(death),
+        }
         managers.stop().await;
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::auth::DevelopmentIssuer;
-use api::{Check, Deps, Scenarios};
+use api::{Deps, Scenarios};
 use journal::{Clock as _, Journal, SystemClock};
 use partner_simulator::Simulator;
 use private_postgres::{Binaries, Cluster};
@@ -14,7 +14,7 @@ use projector::Projector;
 use projector::read_model::Reader;
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{listen, with_books};
+use super::roles::{alive, death_of, listen, with_books};
 use crate::client::Client;
 use crate::data_dir::{self, DataDir, Running};
 use crate::{lifecycle, scenarios};
@@ -91,7 +91,10 @@ impl Up {
             verifier,
             options: self.http,
             scenarios: Some(demonstrations(Client::new(&api_url, token.clone())?)),
-            checks: checks(&managers),
+            checks: vec![
+                alive("process managers", managers.death()),
+                alive("projector", projector.death()),
+            ],
         };
         let shutdown = CancellationToken::new();
         let server = api::serve(listener, deps, shutdown.clone())?;
@@ -106,6 +109,8 @@ impl Up {
         let failure = tokio::select! {
             () = stop.cancelled() => None,
             failure = stores.failed() => Some(failure),
+            death = death_of("process managers", managers.death()) => Some(death),
+            death = death_of("projector", projector.death()) => Some(death),
         };
         shutdown.cancel();
         server.stopped().await?;
@@ -228,10 +233,6 @@ async fn start_partners(up: &Up, data_dir: &DataDir) -> anyhow::Result<Option<Si
     let listener = listen(([127, 0, 0, 1].into(), 0)).await?;
     let options = with_books(simulator.clone(), data_dir.partners());
     Ok(Some(partner_simulator::serve(listener, options)?))
-}
-
-fn checks(managers: &ProcessManager) -> Vec<Check> {
-    vec![super::roles::alive("process managers", managers.death())]
 }
 
 /// The scenarios, told through the API that serves them.

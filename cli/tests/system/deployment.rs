@@ -39,7 +39,7 @@ fn every_variable_of_the_compose_file_is_understood() {
         .collect();
     assert!(ours.len() >= 4);
     let mut help = String::new();
-    for role in ["api", "projector", "process-managers", "migrate"] {
+    for role in ["api", "projector", "process-managers", "migrate", "partners"] {
         help += &output_of(&run(&[role, "--help"]));
     }
     for name in ours {

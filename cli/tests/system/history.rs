@@ -84,3 +84,19 @@ async fn real_orders_are_imported_to_the_penny() {
         + rows(&totals["rejected"]["rows"]);
     assert_eq!(count, 70_051, "every row is somewhere");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_single_order_is_an_error() {
+    let folder = Folder::new();
+    let _store = Store::up(&folder).await;
+    let file = folder.path().join("broken.csv");
+    let header = fs::read_to_string(sample()).unwrap().lines().next().unwrap().to_owned();
+    fs::write(&file, format!("{header}\n1,MUG,Mug,many,2010-12-01T08:26:00,1,,France\n")).unwrap();
+    let data_dir = folder.path().join("data");
+    let mut command = orderstore();
+    command.arg("import").arg(&file).arg("--data-dir").arg(data_dir);
+    let refused = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(!refused.status.success());
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(complaint.contains("Quantity: `many` is no whole number"), "{complaint}");
+}

@@ -6,6 +6,7 @@ mod architecture;
 mod chaos;
 mod deployment;
 mod first_run;
+mod flash_sale;
 mod history;
 mod roles;
 mod running;
