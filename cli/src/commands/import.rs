@@ -1,24 +1,25 @@
 //! `orderstore import`: takes a shop's history through the real write path.
 
-use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
-use std::time::Duration;
+mod read_back;
 
 use anyhow::{Context as _, bail};
 use chrono_tz::Tz;
 use domain::ids::{Channel, CustomerRef};
-use domain::money::{Currency, Money};
+use domain::money::Currency;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
 use crate::client::Client;
 use crate::import::country::code_of;
 use crate::import::file::{Reading, open, parse};
 use crate::import::sorting::{Document, Reason, Rejected, Sorted, is_charge, sort};
 use crate::stores::Api;
+
+use self::read_back::{Imported, ReadBack};
 
 /// Documents under way at the same time.
 const AT_ONCE: usize = 8;
@@ -64,6 +65,7 @@ struct Totals {
     cancelled_rows: u64,
     cancelled: i128,
     rejected: BTreeMap<Reason, Rejected>,
+    imported: Imported,
 }
 
 impl Import {
@@ -79,11 +81,11 @@ impl Import {
         if totals.orders + totals.cancelled_notes == 0 {
             bail!("no row of {} is part of an order or a credit note", self.file.display());
         }
-        let agree = importer.await_read_models(&totals).await;
+        let agree = importer.read_back(&totals.imported).await;
         if self.json {
             println!("{}", totals_as_json(&totals, self.currency));
         }
-        agree
+        agree.context("the read models do not agree with what was imported")
     }
 }
 
@@ -95,7 +97,8 @@ struct Importer {
 
 /// What came of one document.
 enum Fate {
-    Taken,
+    /// It is in the store, under this id.
+    Taken(String),
     Refused(String),
 }
 
@@ -115,7 +118,7 @@ impl Importer {
         while let Some((document, fate)) = orders.try_next().await? {
             bar.inc(document.rows.len() as u64);
             match fate {
-                Fate::Taken => totals.add_order(&document),
+                Fate::Taken(id) => totals.add_order(id, &document),
                 Fate::Refused(why) => totals.refuse(&document, &why),
             }
         }
@@ -129,7 +132,7 @@ impl Importer {
         while let Some((document, fate)) = notes.try_next().await? {
             bar.inc(document.rows.len() as u64);
             match fate {
-                Fate::Taken => totals.add_credit_note(&document),
+                Fate::Taken(id) => totals.add_credit_note(id, &document),
                 Fate::Refused(why) => totals.refuse(&document, &why),
             }
         }
@@ -149,7 +152,8 @@ impl Importer {
             .collect();
         for items in items.chunks(ITEMS_PER_RECEIPT) {
             let input = json!({ "idempotencyKey": self.key(document), "items": items });
-            let received = self.mutate("stockReceive", "StockReceiveInput", input).await?;
+            let received =
+                self.mutate("stockReceive", "StockReceiveInput", "position", input).await?;
             if let Fate::Refused(why) = received {
                 return Ok(Fate::Refused(why));
             }
@@ -167,7 +171,7 @@ impl Importer {
                 "reference": document.number,
             },
         });
-        self.mutate("orderPlace", "OrderPlaceInput", input).await
+        self.mutate("orderPlace", "OrderPlaceInput", "document: order { id }", input).await
     }
 
     async fn credit(&self, document: &Document) -> anyhow::Result<Fate> {
@@ -180,7 +184,19 @@ impl Importer {
             "total": self.money(-gross(document)),
             "issuedAt": document.rows[0].date.to_rfc3339(),
         });
-        self.mutate("creditNoteIssue", "CreditNoteIssueInput", input).await
+        let document = "document: creditNote { id }";
+        self.mutate("creditNoteIssue", "CreditNoteIssueInput", document, input).await
+    }
+
+    async fn read_back(&self, imported: &Imported) -> anyhow::Result<()> {
+        let bar = progress(imported.orders.len() as u64).with_message("orders on their way");
+        let Self { client, channel, currency } = self;
+        let compared =
+            ReadBack { client, channel, currency: *currency }.compare(imported, &bar).await;
+        bar.finish_and_clear();
+        compared?;
+        eprintln!("The read models agree, to the {}.", smallest_unit(self.currency));
+        Ok(())
     }
 
     /// The same for the same document of the same channel, in whatever file it stands.
@@ -205,138 +221,42 @@ impl Importer {
         json!({ "amount": decimal(minor, self.currency), "currencyCode": self.currency.code() })
     }
 
-    async fn mutate(&self, field: &str, input_type: &str, input: Value) -> anyhow::Result<Fate> {
+    async fn mutate(
+        &self,
+        field: &str,
+        input_type: &str,
+        wanted: &str,
+        input: Value,
+    ) -> anyhow::Result<Fate> {
         let query = format!(
-            "mutation($input: {input_type}!) {{ it: {field}(input: $input) {{ userErrors {{ code message field }} }} }}"
+            "mutation($input: {input_type}!) {{ it: {field}(input: $input) {{ {wanted} userErrors {{ code message field }} }} }}"
         );
         let answer: Value = self.client.run(&query, json!({ "input": input })).await?;
-        let errors = answer.pointer("/it/userErrors").and_then(Value::as_array);
-        match errors {
-            Some(none) if none.is_empty() => Ok(Fate::Taken),
+        match answer.pointer("/it/userErrors").and_then(Value::as_array) {
+            Some(none) if none.is_empty() => {
+                let id = answer.pointer("/it/document/id").and_then(Value::as_str);
+                Ok(Fate::Taken(id.unwrap_or_default().to_owned()))
+            }
             Some(errors) => Ok(Fate::Refused(Value::Array(errors.clone()).to_string())),
             None => bail!("the API answered {field} with {answer}"),
         }
     }
-
-    /// Waits until every order has reached its end, and compares what the read models say with what
-    /// was imported. Gives up only when nothing moves for a minute.
-    async fn await_read_models(&self, totals: &Totals) -> anyhow::Result<()> {
-        let bar = progress(totals.orders).with_message("orders on their way");
-        let (mut seen, mut since) = (0, tokio::time::Instant::now());
-        loop {
-            let now = self.read_models().await?;
-            if now.completed != seen {
-                (seen, since) = (now.completed, tokio::time::Instant::now());
-            }
-            bar.set_position(now.completed.min(totals.orders));
-            let cancelled = -now.credited;
-            if now.completed >= totals.orders
-                && now.gross == totals.gross
-                && cancelled == totals.cancelled
-            {
-                bar.finish_and_clear();
-                eprintln!("The read models agree, to the {}.", smallest_unit(self.currency));
-                return Ok(());
-            }
-            if since.elapsed() > Duration::from_mins(1) {
-                bar.finish_and_clear();
-                bail!(
-                    "the read models do not agree: {} of {} orders completed, gross {} instead of {}, cancelled {} instead of {}; \
-                     they may hold orders of channel {} that are not in this file",
-                    now.completed,
-                    totals.orders,
-                    decimal(now.gross, self.currency),
-                    decimal(totals.gross, self.currency),
-                    decimal(cancelled, self.currency),
-                    decimal(totals.cancelled, self.currency),
-                    self.channel,
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    async fn read_models(&self) -> anyhow::Result<ReadModels> {
-        let query = "query($channel: String!) { salesTotals(channel: $channel) { \
-            orders { status currencyCode orders gross { amount } } \
-            creditNotes { currencyCode total { amount } } } }";
-        let data: SalesTotalsData =
-            self.client.run(query, json!({ "channel": self.channel.as_str() })).await?;
-        let mut found = ReadModels::default();
-        let minor =
-            |amount: &str| Money::parse(amount, self.currency).map(|it| i128::from(it.minor));
-        for row in data.totals.orders.iter().filter(|it| it.currency == self.currency.code()) {
-            found.gross += minor(&row.gross.amount)?;
-            if row.status == "COMPLETED" {
-                found.completed += row.orders;
-            }
-        }
-        for row in data.totals.credit_notes.iter().filter(|it| it.currency == self.currency.code())
-        {
-            found.credited += minor(&row.total.amount)?;
-        }
-        Ok(found)
-    }
-}
-
-#[derive(Debug, Default)]
-struct ReadModels {
-    completed: u64,
-    gross: i128,
-    credited: i128,
-}
-
-#[derive(Debug, Deserialize)]
-struct SalesTotalsData {
-    #[serde(rename = "salesTotals")]
-    totals: SalesTotals,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SalesTotals {
-    orders: Vec<OrderTotals>,
-    credit_notes: Vec<CreditTotals>,
-}
-
-#[derive(Debug, Deserialize)]
-struct OrderTotals {
-    status: String,
-    #[serde(rename = "currencyCode")]
-    currency: String,
-    #[serde(deserialize_with = "count")]
-    orders: u64,
-    gross: Amount,
-}
-
-#[derive(Debug, Deserialize)]
-struct CreditTotals {
-    #[serde(rename = "currencyCode")]
-    currency: String,
-    total: Amount,
-}
-
-#[derive(Debug, Deserialize)]
-struct Amount {
-    amount: String,
-}
-
-/// Large numbers come as strings, small ones as numbers.
-fn count<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    let value = Value::deserialize(from)?;
-    let number = value.as_u64().or_else(|| value.as_str().and_then(|it| it.parse().ok()));
-    number.ok_or_else(|| serde::de::Error::custom("not a count"))
 }
 
 impl Totals {
-    fn add_order(&mut self, document: &Document) {
+    fn add_order(&mut self, id: String, document: &Document) {
+        let date = document.rows[0].date;
+        let (first, last) = self.imported.placed.unwrap_or((date, date));
+        self.imported.placed = Some((first.min(date), last.max(date)));
+        self.imported.orders.insert(id, gross(document));
         self.orders += 1;
         self.lines += document.rows.len() as u64;
         self.units += document.rows.iter().map(|row| row.quantity.unsigned_abs()).sum::<u64>();
         self.gross += gross(document);
     }
 
-    fn add_credit_note(&mut self, document: &Document) {
+    fn add_credit_note(&mut self, id: String, document: &Document) {
+        self.imported.credit_notes.insert(id, -gross(document));
         self.cancelled_notes += 1;
         self.cancelled_rows += document.rows.len() as u64;
         self.cancelled += gross(document);
