@@ -89,6 +89,20 @@ fn a_reservation_that_comes_after_a_blind_release_is_refused() {
 }
 
 #[test]
+fn a_closed_order_has_nothing_to_ship() {
+    given::<Stock>([received(1), closed(9)])
+        .when(StockCommand::Ship { order: order(9) })
+        .then_rejected(StockRejection::NothingReserved);
+}
+
+#[test]
+fn closing_an_order_leaves_the_units_to_others() {
+    given::<Stock>([received(2), reserved(1, 1), closed(9)])
+        .when(reserve(2, 1))
+        .then([reserved(2, 1)]);
+}
+
+#[test]
 fn nothing_is_written_about_a_sku_that_never_came_in() {
     given::<Stock>([]).when(release(9)).then_nothing();
 }
@@ -112,12 +126,21 @@ fn a_receipt_counts_once_and_never_with_another_quantity() {
 
 #[test]
 fn what_has_shipped_is_known_however_much_has_happened_since() {
-    let mut log = vec![received(1_000_000)];
-    for number in 0..10_000 {
-        log.extend([reserved(number, 1), shipped(number, 1)]);
-    }
+    let log = followed_by_ten_thousand_others([reserved(0, 1), shipped(0, 1)]);
     given::<Stock>(log.clone()).when(StockCommand::Ship { order: order(0) }).then_nothing();
     given::<Stock>(log).when(reserve(0, 1)).then_nothing();
+}
+
+#[test]
+fn what_is_closed_stays_closed_however_much_has_happened_since() {
+    let log = followed_by_ten_thousand_others([closed(0)]);
+    given::<Stock>(log.clone()).when(release(0)).then_nothing();
+    given::<Stock>(log).when(reserve(0, 1)).then_rejected(StockRejection::ReservationReleased);
+}
+
+fn followed_by_ten_thousand_others(first: impl IntoIterator<Item = StockEvent>) -> Vec<StockEvent> {
+    let others = (1..=10_000).flat_map(|number| [reserved(number, 1), shipped(number, 1)]);
+    [received(1_000_000)].into_iter().chain(first).chain(others).collect()
 }
 
 fn any_command() -> impl Strategy<Value = StockCommand> {

@@ -18,7 +18,7 @@ use domain::payment::{
     PaymentVoided,
 };
 use domain::quantity::Quantity;
-use domain::stock::{StockEvent, StockReceived, StockReserved};
+use domain::stock::{StockClosed, StockEvent, StockReceived, StockReserved};
 use journal::{Position, Recorded};
 use schemas::{Metadata, StoredEvent, StreamName};
 use uuid::Uuid;
@@ -96,6 +96,18 @@ fn an_event_is_folded_once_and_only_after_the_one_before_it() {
     let (poisoned, tally) = fold.finish();
     assert!(poisoned.is_empty());
     assert_eq!((tally.applied, tally.duplicates), (2, 2));
+}
+
+#[test]
+fn closing_an_order_moves_the_row_on_and_no_units() {
+    let none = HashSet::new();
+    let closed = StockEvent::Closed(StockClosed { order: OrderId(Uuid::nil()) });
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
+    assert_eq!(fold.take(&recorded(&mugs(), 2, &closed)), Taken::Done);
+
+    let [row] = fold.changed().try_into().unwrap();
+    assert_eq!(row, &StockRow { revision: 2, updated_at: at(2), ..mugs_in_table() });
+    assert!(fold.poisoned().is_empty());
 }
 
 #[test]
