@@ -28,7 +28,7 @@ command -v cargo >/dev/null 2>&1 || {
     say "Rust is missing. Install it with rustup (see rust-lang.org/tools/install), then try again."
     exit 1
 }
-command -v cc >/dev/null 2>&1 || missing="compiler"
+command -v cc >/dev/null 2>&1 || missing=" compiler"
 # Who brings a database needs no server to run the store; the tests start their own.
 if [ "${1:-}" != run ] || [ -z "${DATABASE_URL:-}" ]; then
     has_postgres || missing="$missing postgres"
@@ -36,19 +36,19 @@ fi
 [ -z "$missing" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1; then
-    packages=$(echo "$missing" | sed 's/compiler/build-essential/; s/postgres/postgresql/')
+    packages=$(echo $missing | sed 's/compiler/build-essential/; s/postgres/postgresql/')
     install="apt-get install --yes --no-install-recommends $packages"
     update="apt-get update"
 elif command -v dnf >/dev/null 2>&1; then
-    packages=$(echo "$missing" | sed 's/compiler/gcc gcc-c++ make/; s/postgres/postgresql-server/')
+    packages=$(echo $missing | sed 's/compiler/gcc gcc-c++ make/; s/postgres/postgresql-server/')
     install="dnf install --assumeyes $packages"
     update=true
 elif command -v pacman >/dev/null 2>&1; then
-    packages=$(echo "$missing" | sed 's/compiler/base-devel/; s/postgres/postgresql/')
+    packages=$(echo $missing | sed 's/compiler/base-devel/; s/postgres/postgresql/')
     install="pacman --sync --noconfirm --needed $packages"
     update=true
 elif command -v brew >/dev/null 2>&1; then
-    packages=$(echo "$missing" | sed 's/compiler//; s/postgres/postgresql@17/')
+    packages=$(echo $missing | sed 's/compiler//; s/postgres/postgresql@17/')
     install="brew install $packages"
     update=true
 else
@@ -72,15 +72,17 @@ brew*) as_root="" ;;
     ;;
 esac
 
-# Debian starts a cluster of its own when PostgreSQL is installed. Only its binaries are needed here.
-cluster_conf=/etc/postgresql-common/createcluster.conf
-if [ "${update#apt-get}" != "$update" ] && [ ! -e "$cluster_conf" ]; then
-    $as_root mkdir -p /etc/postgresql-common
-    echo "create_main_cluster = false" | $as_root tee "$cluster_conf" >/dev/null
-fi
-
-say "Installing$(echo " $missing" | tr -s ' '): $install"
+say "Installing${missing}: $install"
 $as_root env DEBIAN_FRONTEND=noninteractive $update >/dev/null
+
+# Debian starts a server of its own when PostgreSQL is installed. Only its programs are needed here.
+cluster_conf=/etc/postgresql-common/createcluster.conf
+if [ "${install#apt-get}" != "$install" ] && [ "${missing#*postgres}" != "$missing" ] \
+    && [ ! -e "$cluster_conf" ]; then
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        postgresql-common >/dev/null
+    $as_root sed -i 's/^#*create_main_cluster.*/create_main_cluster = false/' "$cluster_conf"
+fi
 $as_root env DEBIAN_FRONTEND=noninteractive $install >/dev/null
 
 [ "${missing#*postgres}" = "$missing" ] || has_postgres || {
