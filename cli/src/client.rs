@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use futures::{SinkExt, Stream, StreamExt, stream};
+use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -26,6 +27,14 @@ enum Failure {
     /// Worth repeating: mutations carry an idempotency key.
     Passing(anyhow::Error),
     Lasting(anyhow::Error),
+}
+
+impl Failure {
+    /// What is cut off, or comes from a proxy in between, may be better next time; what is wrong with
+    /// the request stays wrong.
+    fn of(status: StatusCode, error: anyhow::Error) -> Self {
+        if status.is_client_error() { Self::Lasting(error) } else { Self::Passing(error) }
+    }
 }
 
 impl Client {
@@ -67,15 +76,19 @@ impl Client {
         let status = response.status();
         let answer: Value = match response.json().await {
             Ok(answer) => answer,
-            // Cut off, or from a proxy in between.
             Err(error) => {
-                return Err(Failure::Passing(anyhow!(error).context(format!("HTTP {status}"))));
+                let error = anyhow!(error).context(format!("HTTP {status} without an answer"));
+                return Err(Failure::of(status, error));
             }
         };
         let Some(errors) =
             answer.get("errors").and_then(Value::as_array).filter(|it| !it.is_empty())
         else {
-            return Ok(answer.get("data").cloned().unwrap_or_default());
+            if status.is_success() {
+                return Ok(answer.get("data").cloned().unwrap_or_default());
+            }
+            let error = anyhow!("{} answers with HTTP {status}", self.base_url);
+            return Err(Failure::of(status, error));
         };
         let error = anyhow!("{}", messages(errors));
         let passing = status.is_server_error()
@@ -163,4 +176,58 @@ where
     S: futures::Sink<Message, Error = tokio_tungstenite::tungstenite::Error> + Unpin,
 {
     socket.send(Message::text(message.to_string())).await.context("the subscription broke")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A client of something that gives these answers, one per connection, and then is gone.
+    async fn client_of(answers: &'static [&'static str]) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for answer in answers {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                // Closing before everything is read would throw the answer away.
+                let mut request = vec![];
+                while !request.ends_with(br#""variables":{}}"#) {
+                    assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+                }
+                socket.write_all(answer.as_bytes()).await.unwrap();
+                socket.shutdown().await.unwrap();
+            }
+        });
+        Client::new(&url, "token".to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_or_a_broken_connection_did_is_asked_again() {
+        let client = client_of(&[
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbusy",
+            "HTTP/1.1 503 Busy\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nwait",
+            "HTTP/1.1 200 OK\r\ncontent-length: 99\r\nconnection: close\r\n\r\n{\"data\":",
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{\"data\":\"x\"}",
+        ])
+        .await;
+        let data: String = client.run("{ it }", json!({})).await.unwrap();
+        assert_eq!(data, "x");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_request_is_not_asked_again() {
+        for refusal in [
+            &["HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\nconnection: close\r\n\r\nnone"],
+            &["HTTP/1.1 401 Unauthorized\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"],
+        ] {
+            let client = client_of(refusal).await;
+            // A second request would find nobody there, and say so.
+            let error = client.run::<Value>("{ it }", json!({})).await.unwrap_err();
+            assert!(format!("{error:#}").contains("HTTP 40"), "{error:#}");
+        }
+    }
 }

@@ -27,7 +27,9 @@ pub(crate) struct DataDir(PathBuf);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Running {
     pub(crate) api: String,
-    pub(crate) event_store: String,
+    /// Where the embedded event store is. None if another one was chosen: its address is not kept, for
+    /// it may hold a password.
+    pub(crate) event_store: Option<String>,
     /// Where the simulated partners are, if they are simulated.
     pub(crate) partners: Option<String>,
 }

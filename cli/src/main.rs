@@ -3,13 +3,14 @@
 //!
 //! In reading order: [`commands`], one file each; the [`stores`] and the [`client`] that they reach
 //! the world with; the [`data_dir`] of a store on embedded defaults; the [`scenarios`]; what an
-//! [`import`] file means; [`lifecycle`] and [`telemetry`].
+//! [`import`] file means; [`lifecycle`], [`output`] and [`telemetry`].
 
 mod client;
 mod commands;
 mod data_dir;
 mod import;
 mod lifecycle;
+mod output;
 mod scenarios;
 mod stores;
 mod telemetry;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use journal::{Journal, SystemClock};
 
 use crate::client::Client;
@@ -41,8 +41,14 @@ impl EventStore {
     }
 
     fn default_address(&self) -> anyhow::Result<journal::Address> {
-        let running = self.data_dir.resolve()?.running();
-        let address = running.map_or_else(|| EVENT_STORE.to_owned(), |it| it.event_store);
+        let data_dir = self.data_dir.resolve()?;
+        let Some(running) = data_dir.running() else { return Ok(EVENT_STORE.parse()?) };
+        let address = running.event_store.with_context(|| {
+            let folder = data_dir.path().display();
+            format!(
+                "the store that runs in {folder} was started with --event-store; give the same here"
+            )
+        })?;
         Ok(address.parse()?)
     }
 }
@@ -68,12 +74,21 @@ impl Api {
         let running = data_dir.running().map(|it| it.api);
         let api = self.url.clone().or_else(|| running.clone()).unwrap_or_else(|| API.to_owned());
         // The token in the data directory is for the store that runs there, and for nobody else.
-        let is_local = self.url.is_none() || running.as_ref() == Some(&api);
-        let local = if is_local { data_dir.token() } else { None };
-        let token = self.token.clone().or(local).with_context(|| {
-            let folder = data_dir.path().display();
-            format!("there is no token for {api} in {folder}; start `orderstore up` first, or give --token")
-        })?;
+        let is_local =
+            self.url.is_none() || running.is_some_and(|it| it == api.trim_end_matches('/'));
+        let folder = data_dir.path().display();
+        let token = match &self.token {
+            Some(token) => token.clone(),
+            None if is_local => data_dir.token().with_context(|| {
+                format!(
+                    "there is no token in {folder}; start `orderstore up` first, or give --token"
+                )
+            })?,
+            None => bail!(
+                "{api} is not the store that runs in {folder}, so the token there is not sent to it; \
+                 give one with --token or ORDERSTORE_TOKEN"
+            ),
+        };
         Client::new(&api, token)
     }
 }

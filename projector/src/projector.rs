@@ -7,7 +7,7 @@ use journal::Journal;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 use tokio_util::task::AbortOnDropHandle;
@@ -269,10 +269,23 @@ async fn build_what_is_left(context: Context) {
             }
         }
         let _ = timeout(LOOK_AGAIN, context.stop.cancelled()).await;
-        while builds.try_join_next().is_some() {}
+        while let Some(ended) = builds.try_join_next() {
+            pass_on_panic(ended);
+        }
         building.retain(|_, build| !build.is_finished());
     }
-    while builds.join_next().await.is_some() {}
+    while let Some(ended) = builds.join_next().await {
+        pass_on_panic(ended);
+    }
+}
+
+/// A defect in a build is one of the projector: without this it would begin anew for ever.
+fn pass_on_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }
 
 async fn left_over(

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use domain::ids::{Channel, CustomerRef};
 use domain::money::Currency;
 use futures::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -17,6 +17,7 @@ use crate::client::Client;
 use crate::import::country::code_of;
 use crate::import::file::{Reading, open, parse};
 use crate::import::sorting::{Document, Reason, Rejected, Sorted, is_charge, sort};
+use crate::output::say;
 use crate::stores::Api;
 
 use self::read_back::{Imported, ReadBack};
@@ -83,7 +84,7 @@ impl Import {
         }
         let agree = importer.read_back(&totals.imported).await;
         if self.json {
-            println!("{}", totals_as_json(&totals, self.currency));
+            say(totals_as_json(&totals, self.currency));
         }
         agree.context("the read models do not agree with what was imported")
     }
@@ -201,7 +202,8 @@ impl Importer {
 
     /// The same for the same document of the same channel, in whatever file it stands.
     fn key(&self, document: &Document) -> String {
-        format!("import-{}-{}", self.channel, document.number)
+        // No channel has a colon in its name, so no two documents share a key.
+        format!("import:{}:{}", self.channel, document.number)
     }
 
     fn lines(&self, document: &Document) -> Vec<Value> {
@@ -303,9 +305,13 @@ fn progress(total: u64) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let template = "{bar:40} {pos}/{len}  {per_sec}  {eta} left  {msg}";
+    let template = "{bar:40} {pos}/{len}  {rate}/s  {eta} left  {msg}";
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = style.with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        // Writing to the bar's own buffer does not fail.
+        let _ = write!(text, "{:.0}", state.per_sec());
+    });
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 

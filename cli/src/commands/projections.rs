@@ -12,6 +12,7 @@ use private_postgres::Cluster;
 use projector::{BuildProgress, GenerationState, ProjectionName, ProjectionStatus, Rebuild};
 use serde_json::{Value, json};
 
+use crate::output::say;
 use crate::stores::EventStore;
 
 /// Works on the database and the event store directly: it needs no API.
@@ -91,7 +92,7 @@ async fn status(stores: &Stores, as_json: bool) -> anyhow::Result<()> {
     let all = projector::status(&stores.database()?, &journal).await?;
     if as_json {
         for one in &all {
-            println!("{}", describe(one));
+            say(describe(one));
         }
         return Ok(());
     }
@@ -119,13 +120,13 @@ async fn status(stores: &Stores, as_json: bool) -> anyhow::Result<()> {
             one.quarantined.len().to_string(),
         ]);
     }
-    println!("{table}");
+    say(table);
     for one in &all {
         for stream in &one.quarantined {
-            println!(
+            say(format_args!(
                 "{} does not follow {} since event {} ({}): {}",
                 one.projection, stream.stream, stream.revision, stream.since, stream.error
-            );
+            ));
         }
     }
     Ok(())
@@ -185,14 +186,17 @@ fn report(built: &[BuildProgress], as_json: bool) {
             "events_per_second": rate(events, seconds),
             "promoted": built.iter().all(|it| it.promoted),
         });
-        println!("{last}");
+        say(last);
         return;
     }
     for one in built {
         let generation = one.generation.unwrap_or_default();
-        println!("{}: generation {generation} is live, from {} events", one.projection, one.events);
+        say(format_args!(
+            "{}: generation {generation} is live, from {} events",
+            one.projection, one.events
+        ));
     }
-    println!("{events} events in {seconds:.1} s, {} a second", rate(events, seconds));
+    say(format_args!("{events} events in {seconds:.1} s, {} a second", rate(events, seconds)));
 }
 
 #[expect(
@@ -239,10 +243,10 @@ impl Shown {
             self.bar.suspend(|| eprintln!("{error}"));
         }
         if self.as_json {
-            println!(
+            say(format_args!(
                 "{}",
                 json!({ "done": done, "events": events, "events_per_second": per_second })
-            );
+            ));
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use futures::StreamExt;
 
+use crate::output::say;
 use crate::scenarios;
 use crate::stores::Api;
 
@@ -27,7 +28,7 @@ impl Scenario {
         let mut told_well = true;
         while let Some(line) = lines.next().await {
             told_well &= !line.starts_with(scenarios::FAILED);
-            println!("{line}");
+            say(line);
         }
         anyhow::ensure!(told_well, "the scenario did not end as it should");
         Ok(())

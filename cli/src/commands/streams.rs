@@ -11,6 +11,7 @@ use journal::{Journal, Position, Recorded};
 use schemas::StreamName;
 use serde_json::{Value, json};
 
+use crate::output::say;
 use crate::stores::EventStore;
 
 /// Reads the event store directly: it needs no API and no Postgres.
@@ -90,9 +91,9 @@ async fn list(journal: &Journal, prefix: &str, limit: usize) -> anyhow::Result<(
             time(summary.last),
         ]);
     }
-    println!("{table}");
+    say(table);
     if total > limit {
-        println!("… and {} more; raise --limit, or give a prefix", total - limit);
+        say(format_args!("… and {} more; raise --limit, or give a prefix", total - limit));
     }
     Ok(())
 }
@@ -107,7 +108,7 @@ async fn show(journal: &Journal, stream: &str, as_json: bool) -> anyhow::Result<
     }
     if as_json {
         for event in &events {
-            println!("{}", describe(event));
+            say(describe(event));
         }
         return Ok(());
     }
@@ -123,7 +124,7 @@ async fn show(journal: &Journal, stream: &str, as_json: bool) -> anyhow::Result<
             data(event).to_string(),
         ]);
     }
-    println!("{table}");
+    say(table);
     Ok(())
 }
 

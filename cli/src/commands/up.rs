@@ -100,11 +100,11 @@ impl Up {
         let server = api::serve(listener, deps, shutdown.clone())?;
         let running = Running {
             api: api_url,
-            event_store: stores.event_store.clone(),
+            event_store: stores.embedded.as_ref().map(embedded_store::Server::connection_string),
             partners: stores.partners_url(),
         };
         data_dir.announce(&running, &token)?;
-        print_welcome(&running, data_dir, &token);
+        print_welcome(&running, &stores.event_store, data_dir, &token);
 
         let failure = tokio::select! {
             () = stop.cancelled() => None,
@@ -245,8 +245,8 @@ fn demonstrations(client: Client) -> Scenarios {
     }
 }
 
-fn print_welcome(running: &Running, data_dir: &DataDir, token: &str) {
-    let Running { api, event_store, partners } = running;
+fn print_welcome(running: &Running, event_store: &str, data_dir: &DataDir, token: &str) {
+    let Running { api, partners, .. } = running;
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("orderstore"));
     let program = program.display();
     println!("orderstore is up.\n");

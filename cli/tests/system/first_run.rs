@@ -91,3 +91,17 @@ async fn the_audit_shows_who_did_what_and_why() {
     let unknown = run(&["streams", "show", "order-nobody", "--data-dir", data_dir]);
     assert!(!unknown.status.success());
 }
+
+#[tokio::test]
+async fn the_token_of_a_store_is_sent_to_that_store_only() {
+    let folder = Folder::new();
+    let store = Store::up(&folder).await;
+    let data_dir = folder.path().join("data");
+    let scenario_at =
+        |api: &str| run(&["scenario", "1", "--api", api, "--data-dir", data_dir.to_str().unwrap()]);
+    output_of(&scenario_at(&format!("{}/", store.api.base_url)));
+    let refused = scenario_at("http://127.0.0.1:1");
+    assert!(!refused.status.success());
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(complaint.contains("--token"), "{complaint}");
+}

@@ -3,9 +3,18 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::running::{Folder, Store};
+
+fn short_of_a_mug() -> Value {
+    json!({ "code": "INSUFFICIENT_STOCK", "sku": "MUG", "requested": "1", "available": "0" })
+}
+
+async fn reason(store: &Store, order: &str) -> Value {
+    let query = "query($id: UUID!) { order(id: $id) { reason { code sku requested available } } }";
+    store.api.run(query, json!({ "id": order })).await["order"]["reason"].clone()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_hundred_buyers_of_one_unit_one_gets_it_and_only_that_one_pays() {
@@ -19,11 +28,17 @@ async fn of_two_hundred_buyers_of_one_unit_one_gets_it_and_only_that_one_pays() 
     let orders = join_all(buying).await;
     let mut outcomes = BTreeMap::<String, usize>::new();
     for order in &orders {
-        *outcomes.entry(store.api.settled(order).await).or_default() += 1;
+        let status = store.api.settled(order).await;
+        if status == "REJECTED" {
+            assert_eq!(reason(&store, order).await, short_of_a_mug());
+        }
+        *outcomes.entry(status).or_default() += 1;
     }
     let expected = [("COMPLETED".to_owned(), 1), ("REJECTED".to_owned(), 199)];
     assert_eq!(outcomes, BTreeMap::from(expected));
-    assert_eq!(store.payments().await.len(), 1, "no money is touched for the others");
+    let payments = store.payments().await;
+    assert_eq!(payments.len(), 1, "no money is touched for the others");
+    assert_eq!(payments[0]["authorisations"], 1);
     let stock = store.api.run("{ stock(sku: \"MUG\") { onHand reserved } }", json!({})).await;
     assert_eq!(stock["stock"], json!({ "onHand": "0", "reserved": "0" }));
 }

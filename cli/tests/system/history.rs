@@ -24,9 +24,14 @@ fn real() -> Option<PathBuf> {
 }
 
 async fn import(folder: &Folder, file: &Path) -> Value {
+    import_for(folder, file, "online-retail").await
+}
+
+async fn import_for(folder: &Folder, file: &Path, channel: &str) -> Value {
     let data_dir = folder.path().join("data");
     let mut command = orderstore();
-    command.arg("import").arg(file).arg("--json").arg("--data-dir").arg(data_dir);
+    command.arg("import").arg(file).args(["--json", "--channel", channel]);
+    command.arg("--data-dir").arg(data_dir);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let written = output_of(&output);
     serde_json::from_str(written.lines().last().unwrap()).unwrap()
@@ -62,6 +67,17 @@ async fn a_file_imported_twice_is_imported_once() {
     assert_eq!(import(&folder, &packed).await, totals);
     assert_eq!(store.api.run(query, json!({})).await, before);
     assert!(store.payments().await.is_empty(), "history is not charged again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shops_that_use_the_same_invoice_numbers_do_not_share_anything() {
+    let folder = Folder::new();
+    let store = Store::up(&folder).await;
+    let first = import_for(&folder, &sample(), "first").await;
+    assert_eq!(import_for(&folder, &sample(), "second").await, first);
+    let query = "{ stock(sku: \"85123A\") { onHand reserved } }";
+    let stock = store.api.run(query, json!({})).await;
+    assert_eq!(stock["stock"], json!({ "onHand": "0", "reserved": "0" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

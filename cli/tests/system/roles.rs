@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::running::{Api, Folder, Process, await_value, output_of, run, spawn};
+use crate::running::{Api, Folder, Process, Store, await_value, output_of, run, spawn};
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
@@ -118,4 +118,25 @@ async fn roles_run_as_separate_processes_against_the_same_stores() {
     assert_eq!(unseen["order"], json!(null));
     roles.projector = start_projector(&roles.folder, &roles.event_store, &roles.database);
     assert_eq!(roles.api.settled(&order).await, "COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_store_that_was_chosen_has_to_be_named_again() {
+    let folder = Folder::new();
+    let port = free_port().to_string();
+    let address = format!("esdb://127.0.0.1:{port}?tls=false");
+    let events = folder.path().join("events");
+    let arguments = ["event-store", "--port", &port, "--data-dir", events.to_str().unwrap()];
+    let _events = spawn(&folder, "event-store", &arguments);
+    let store = Store::up_with(&folder, &["--event-store", &address]).await;
+    store.api.receive("MUG", 1).await;
+
+    let data = folder.path().join("data");
+    let list = ["streams", "list", "stock-", "--data-dir", data.to_str().unwrap()];
+    let refused = run(&list);
+    assert!(!refused.status.success());
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(complaint.contains("--event-store"), "{complaint}");
+    let named = [&list[..], &["--event-store", &address]].concat();
+    assert!(output_of(&run(&named)).contains("stock-MUG"));
 }
