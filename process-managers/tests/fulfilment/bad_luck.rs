@@ -190,8 +190,14 @@ async fn a_restart_that_meets_a_finished_order_again_leaves_it_alone() {
     manager.stop().await;
     let before = shop.events_of(finished).await;
 
+    // A gateway that would notice being called.
+    let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    gateway.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", gateway.local_addr().unwrap());
+    let options = Options { payment_gateway: Some(url), ..options };
     let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
     manager.status().wait_for(|status| status.caught_up && status.open == 1).await.unwrap();
+    assert!(gateway.accept().is_err(), "the gateway was called for a finished order");
     assert_eq!(shop.events_of(finished).await, before);
     assert_eq!(shop.stock("MUG").await.on_hand(), 1);
     manager.stop().await;
