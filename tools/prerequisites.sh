@@ -13,8 +13,13 @@ is_new_enough() {
     [ "${version:-0}" -ge 15 ]
 }
 
+# Looks where the store will look: in PG_BINDIR alone if that is set.
 has_postgres() {
-    for initdb in "${PG_BINDIR:-/nowhere}/initdb" "$(pg_config --bindir 2>/dev/null)/initdb" \
+    if [ -n "${PG_BINDIR:-}" ]; then
+        is_new_enough "$PG_BINDIR/initdb"
+        return
+    fi
+    for initdb in "$(pg_config --bindir 2>/dev/null)/initdb" \
         "$(command -v initdb 2>/dev/null)" \
         /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb \
         /opt/homebrew/opt/postgresql@*/bin/initdb /usr/local/opt/postgresql@*/bin/initdb; do
