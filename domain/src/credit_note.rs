@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::decider::Decider;
-use crate::ids::{Channel, CustomerRef, PartnerReference};
+use crate::ids::{Channel, CustomerRef, PartnerReference, Sku};
 use crate::money::{Money, MoneyError};
-use crate::order::Line;
+use crate::order::LineKind;
+use crate::quantity::Quantity;
 
 /// The credit note aggregate; its id is a [`CreditNoteId`](crate::ids::CreditNoteId).
 #[derive(Debug, Clone, Copy)]
@@ -44,11 +45,39 @@ pub struct CreditNoteDetails {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<CustomerRef>,
     /// What is credited; quantities and prices are above zero as on an order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<CreditLine>,
     /// How much is credited: the sum over the lines.
     pub total: Money,
     /// When it was issued.
     pub issued_at: DateTime<Utc>,
+}
+
+/// One line of a credit note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CreditLine {
+    /// What.
+    pub sku: Sku,
+    /// Its name as the customer saw it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Whether it takes something from a shelf.
+    pub kind: LineKind,
+    /// How many.
+    pub quantity: Quantity,
+    /// Credited for one unit.
+    pub unit_price: Money,
+}
+
+impl CreditLine {
+    /// Credited for the whole line.
+    ///
+    /// # Errors
+    /// When it overflows.
+    pub fn total(&self) -> Result<Money, MoneyError> {
+        self.unit_price.times(self.quantity.get())
+    }
 }
 
 /// What can have happened to a credit note. Stored: see `schemas`.

@@ -48,14 +48,36 @@ macro_rules! uuid_ids {
 uuid_ids! {
     /// One order. Derived, so that placing twice meets the first order: [`OrderId::derive`].
     OrderId;
-    /// The payment of an order.
+    /// One payment of an order; an order may have several.
     PaymentId;
-    /// The shipment of an order.
+    /// One shipment of an order: parcels that leave one location together.
     ShipmentId;
+    /// One capture of a payment.
+    CaptureId;
+    /// One refund of an order's money.
+    RefundId;
+    /// One return of goods by the customer.
+    ReturnId;
     /// One receipt of goods into stock; repeating a receipt changes nothing.
     ReceiptId;
+    /// One correction, count, return and so on of goods in stock; repeating it changes nothing.
+    MovementId;
     /// One credit note.
     CreditNoteId;
+    /// One process: acceptance of an order (then it is the order's id), a delivery (the shipment's),
+    /// a refund (the refund's), and so on.
+    ProcessId;
+    /// A person whose data are sealed under one key of their own: [`SubjectId::of_customer`].
+    SubjectId;
+    /// What one channel knows one order by: [`ReferenceId::of`].
+    ReferenceId;
+}
+
+impl ReferenceId {
+    /// The one of `reference` on `channel`.
+    pub fn of(channel: &Channel, reference: &ExternalReference) -> Self {
+        Self(derive_uuid(&["reference", channel.as_str(), reference.as_str()]))
+    }
 }
 
 impl OrderId {
@@ -67,16 +89,66 @@ impl OrderId {
 }
 
 impl PaymentId {
-    /// The payment that belongs to `order`.
+    /// The payment that `order` was placed with.
     pub fn of(order: OrderId) -> Self {
         Self(derive_uuid(&["payment", &order.to_string()]))
     }
 }
 
 impl ShipmentId {
-    /// The shipment that belongs to `order`.
+    /// The one shipment of an order of the days when an order had one.
     pub fn of(order: OrderId) -> Self {
         Self(derive_uuid(&["shipment", &order.to_string()]))
+    }
+}
+
+macro_rules! parts_of_orders {
+    ($($name:ident $kind:literal;)+) => {$(
+        impl $name {
+            /// The one of `order` that is known by `key`: the same two always name the same one.
+            pub fn derive(order: OrderId, key: &str) -> Self {
+                Self(derive_uuid(&[$kind, &order.to_string(), key]))
+            }
+        }
+    )+};
+}
+
+parts_of_orders! {
+    PaymentId "order-payment";
+    ShipmentId "order-shipment";
+    CaptureId "order-capture";
+    RefundId "order-refund";
+    ReturnId "order-return";
+    MovementId "order-movement";
+}
+
+impl SubjectId {
+    /// The person whom other systems know as `customer`.
+    pub fn of_customer(customer: &CustomerRef) -> Self {
+        Self(derive_uuid(&["subject", "customer", customer.as_str()]))
+    }
+
+    /// The person who placed `order` as a guest.
+    pub fn of_guest(order: OrderId) -> Self {
+        Self(derive_uuid(&["subject", "order", &order.to_string()]))
+    }
+}
+
+macro_rules! processes_of {
+    ($($id:ident)+) => {$(
+        impl From<$id> for ProcessId {
+            fn from(id: $id) -> Self {
+                Self(id.0)
+            }
+        }
+    )+};
+}
+processes_of!(OrderId ShipmentId CaptureId RefundId PaymentId MovementId);
+
+impl MovementId {
+    /// The correction or count of `sku` that `client` reports under `key`.
+    pub fn of_client(client: &str, sku: &Sku, key: &IdempotencyKey) -> Self {
+        Self(derive_uuid(&["movement", client, sku.as_str(), key.as_str()]))
     }
 }
 
@@ -191,9 +263,45 @@ codes! {
     /// What the payment gateway knows the means of payment by. Never a card number.
     PaymentToken, "a payment token", max 128, "letters, digits and . _ -",
         |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    /// A place that keeps goods: a warehouse, a shop. 1 to 32 characters.
+    LocationCode, "a location", max 32, "letters, digits and . _ -",
+        |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    /// The number of an order that people read out to each other.
+    OrderNumber, "an order number", max 32, "letters, digits and . _ -",
+        |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    /// A series of numbers, of which each is given out once.
+    NumberSeries, "a number series", max 32, "letters, digits and . _ -",
+        |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    /// How another system knows an order; unique per channel.
+    ExternalReference, "an external reference", max 128, "printable ASCII without spaces",
+        |c| c.is_ascii_graphic();
+    /// Name of a hold, such as `fraud-review`. An order has each at most once.
+    HoldName, "the name of a hold", max 32, "small letters, digits and -",
+        |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    /// A word that orders are sorted by. 1 to 40 characters.
+    Tag, "a tag", max 40, "letters, digits and . _ - :",
+        |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
     /// A partner's own reference: a gateway's payment id, a carrier's tracking number.
     PartnerReference, "a partner's reference", max 128, "printable ASCII",
         |c| c.is_ascii_graphic() || c == ' ';
+}
+
+impl NumberSeries {
+    /// The one series that all orders are numbered in.
+    pub fn orders() -> Self {
+        Self("orders".into())
+    }
+}
+
+impl LocationCode {
+    /// Where goods are that nobody named a location for.
+    pub const MAIN: &'static str = "main";
+}
+
+impl Default for LocationCode {
+    fn default() -> Self {
+        Self(Self::MAIN.into())
+    }
 }
 
 fn check<'a>(

@@ -5,11 +5,15 @@
 //!
 //! In reading order: the shape of a [`decider`]; the words that all share ([`ids`], [`money`],
 //! [`quantity`]); the aggregates [`order`], [`stock`], [`payment`], [`shipment`] and
-//! [`credit_note`]; and [`fulfilment`], the process that takes an order through the other three.
+//! [`credit_note`]; what orders are called by ([`numbering`], [`reference`]); the keys of persons
+//! ([`data_key`], [`erasure`]); and [`fulfilment`], the process that takes an order through the
+//! others.
 
 pub mod decider;
 pub mod ids;
 pub mod money;
+pub mod personal;
+pub mod pricing;
 pub mod quantity;
 
 pub mod order;
@@ -19,6 +23,12 @@ pub mod payment;
 pub mod shipment;
 
 pub mod credit_note;
+
+pub mod numbering;
+pub mod reference;
+
+pub mod data_key;
+pub mod erasure;
 
 pub mod fulfilment;
 

@@ -1,23 +1,42 @@
-//! An order: what was bought, and how far it has come.
+//! An order: what was bought, and everything that has become of it.
 //!
-//! The order is the one place where "cancelled" and "shipped" race, so it alone decides who wins:
-//! whichever is appended first. Stock, money and parcels are other aggregates' business.
+//! The order's stream is its timeline and the one place where its rules are kept: which units are
+//! cancelled, set aside, awaited, shipped, delivered and sent back; which money is held, moved and
+//! moved back. It is also the one place where "cancelled" and "shipped" race, so it alone decides
+//! who wins: whichever is appended first.
+//!
+//! An order *asks* (`order-shipment-requested`, `order-refund-requested`); processes do what it asks
+//! and *record* the outcome. Stock, gateways and carriers have streams of their own.
+//!
+//! In reading order: what is bought ([`OrderDetails`]), what can be wanted ([`OrderCommand`]), what can
+//! have happened ([`OrderEvent`]), the document that events add up to ([`PlacedOrder`]) with what can
+//! be read off it, and the rule book (`decide`).
 
 mod command;
 mod decide;
+mod details;
 mod error;
 mod event;
+mod evolve;
+mod ledger;
 mod state;
+mod status;
 #[cfg(test)]
 mod tests;
 
-pub use command::OrderCommand;
-pub use error::OrderRejection;
-pub use event::{
-    CancelReason, Handling, Line, LineKind, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderDetails, OrderEvent, OrderPlaced, OrderRejected, OrderShipped, RejectReason,
+pub use command::{Action, OrderCommand, OrderEdit, RefundOf, SkuAllocation};
+pub use details::{
+    CapturePolicy, Discount, DispatchPolicy, Handling, Line, LineKind, OrderDetails, Policies,
+    TaxLine,
 };
-pub use state::{OrderState, OrderStatus};
+pub use error::OrderRejection;
+pub use event::*;
+pub use ledger::{FulfilmentLine, FulfilmentOrder, FulfilmentOrderStatus};
+pub use state::{
+    Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
+    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, Supply,
+};
+pub use status::{FulfilmentStatus, PaymentStatus, ReturnStatus};
 
 use crate::decider::Decider;
 
@@ -36,7 +55,7 @@ impl Decider for Order {
     }
 
     fn evolve(state: OrderState, event: &OrderEvent) -> OrderState {
-        state::evolve(state, event)
+        evolve::evolve(state, event)
     }
 
     fn decide(

@@ -59,6 +59,12 @@ impl From<Quantity> for i64 {
     }
 }
 
+impl From<Quantity> for u64 {
+    fn from(quantity: Quantity) -> Self {
+        Self::from(quantity.0)
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

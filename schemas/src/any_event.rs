@@ -1,9 +1,13 @@
 //! One enum over all aggregates' events, for those who read the whole log.
 
 use domain::credit_note::CreditNoteEvent;
+use domain::data_key::DataKeyEvent;
+use domain::erasure::ErasureEvent;
 use domain::fulfilment::FulfilmentEvent;
+use domain::numbering::NumberingEvent;
 use domain::order::OrderEvent;
 use domain::payment::PaymentEvent;
+use domain::reference::ReferenceEvent;
 use domain::shipment::ShipmentEvent;
 use domain::stock::StockEvent;
 
@@ -23,6 +27,14 @@ pub enum AnyEvent {
     Shipment(ShipmentEvent),
     /// Of a credit note.
     CreditNote(CreditNoteEvent),
+    /// Of a series of numbers.
+    Numbering(NumberingEvent),
+    /// Of a reference of a channel.
+    Reference(ReferenceEvent),
+    /// Of a person's data key.
+    DataKey(DataKeyEvent),
+    /// Of the erasure of a person.
+    Erasure(ErasureEvent),
     /// Of a fulfilment process.
     Fulfilment(FulfilmentEvent),
 }
@@ -44,6 +56,14 @@ impl AnyEvent {
             Some("credit_note") => {
                 CreditNoteEvent::decode(event_type, version, data).map(Self::CreditNote)
             }
+            Some("numbering") => {
+                NumberingEvent::decode(event_type, version, data).map(Self::Numbering)
+            }
+            Some("reference") => {
+                ReferenceEvent::decode(event_type, version, data).map(Self::Reference)
+            }
+            Some("data_key") => DataKeyEvent::decode(event_type, version, data).map(Self::DataKey),
+            Some("erasure") => ErasureEvent::decode(event_type, version, data).map(Self::Erasure),
             Some("fulfilment") => {
                 FulfilmentEvent::decode(event_type, version, data).map(Self::Fulfilment)
             }

@@ -1,12 +1,9 @@
 use super::*;
-use crate::ids::Sku;
 use crate::money::Currency;
-use crate::order::LineKind;
-use crate::quantity::Quantity;
 use crate::testing::given;
 
 fn note(total: i64) -> CreditNoteCommand {
-    let line = Line {
+    let line = CreditLine {
         sku: Sku::new("MUG").unwrap(),
         title: "Mug".into(),
         kind: LineKind::Goods,

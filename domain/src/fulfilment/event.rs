@@ -4,17 +4,16 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::plan::Step;
-use crate::ids::{CountryCode, Sku};
-use crate::money::Money;
-use crate::order::{CancelReason, Handling, OrderDetails};
-use crate::quantity::Quantity;
+use super::work::Work;
+use crate::ids::{OrderId, ProcessId, Sku};
+use crate::order::CancelReason;
 
 /// Everything that can have happened to a fulfilment process.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FulfilmentEvent {
     /// It began.
     Started(FulfilmentStarted),
-    /// The order is to be given up.
+    /// What it works for is given up.
     CancellationRequested(FulfilmentCancellationRequested),
     /// A step is done.
     StepCompleted(FulfilmentStepCompleted),
@@ -30,65 +29,26 @@ pub enum FulfilmentEvent {
     Finished(FulfilmentFinished),
 }
 
-/// The process began. Carries what its steps need, so that it never reads the order again.
+/// The process began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FulfilmentStarted {
-    /// Goods to set aside, one entry per SKU, in the order of SKUs.
-    pub reservations: Vec<Reservation>,
-    /// What is to be paid.
-    pub total: Money,
-    /// Where the goods go.
-    pub country: CountryCode,
-    /// Who moves money and goods.
-    pub handling: Handling,
-    /// When an order that is not paid by then is given up.
+    /// For which order; the one that has the process's own id, if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payment_deadline: Option<DateTime<Utc>>,
+    pub order: Option<OrderId>,
+    /// What it is to do.
+    pub work: Work,
 }
 
 impl FulfilmentStarted {
-    /// What has to be done for an order. The deadline counts only where our gateway is to be paid.
-    pub fn of(order: &OrderDetails, payment_deadline: DateTime<Utc>) -> Self {
-        let reservation = |(sku, units): (&Sku, u64)| Reservation {
-            sku: sku.clone(),
-            quantity: Quantity::nearest(units),
-        };
-        let mut started = Self {
-            reservations: order.goods().into_iter().map(reservation).collect(),
-            total: order.total,
-            country: order.country.clone(),
-            handling: order.handling.clone(),
-            payment_deadline: None,
-        };
-        started.payment_deadline = started.is_charged().then_some(payment_deadline);
-        started
-    }
-
-    /// Whether our gateway charges the customer.
-    pub fn is_charged(&self) -> bool {
-        self.total.is_positive() && matches!(self.handling, Handling::Partners { .. })
-    }
-
-    /// Whether our carrier brings the goods.
-    pub fn is_carried(&self) -> bool {
-        !self.reservations.is_empty() && matches!(self.handling, Handling::Partners { .. })
+    /// The order that `process` works for.
+    pub fn order_of(&self, process: ProcessId) -> OrderId {
+        self.order.unwrap_or(OrderId(process.0))
     }
 }
 
-/// Goods of one SKU to set aside, over all lines of the order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Reservation {
-    /// Which goods.
-    pub sku: Sku,
-    /// How many.
-    pub quantity: Quantity,
-}
-
-/// The order is to be given up.
+/// What the process works for, an order or a shipment, is given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -161,12 +121,13 @@ pub struct FulfilmentFinished {
     pub outcome: Outcome,
 }
 
-/// How a fulfilment process ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The customer has the goods and we have the money.
+    /// What it was to do is done, or was answered for good where a partner had to answer: a capture
+    /// or a refund that the gateway refused stands in the order.
     Fulfilled,
     /// Given up; everything is undone.
     Cancelled,
@@ -195,9 +156,16 @@ pub enum Refusal {
     },
     /// The gateway declined.
     PaymentDeclined,
+    /// What had been set aside was given back before the payment came: its time was over.
+    ReservationExpired {
+        /// Of which SKU.
+        sku: Sku,
+    },
     /// The order was cancelled before the step could be taken.
     OrderCancelled {
         /// Why.
         reason: CancelReason,
     },
+    /// The shipment was cancelled before it could leave.
+    ShipmentCancelled,
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::event::{FulfilmentEvent, FulfilmentStarted, Outcome, Refusal};
-use super::plan::{Compensation, STEPS, Step};
+use super::plan::{Compensation, Step, StepPlan, steps_of};
+use super::work::{Kind, Work};
 use crate::order::{CancelReason, RejectReason};
 
-/// A fulfilment process, folded from its events.
+/// A process, folded from its events.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FulfilmentState {
     /// Nobody has begun it.
@@ -22,12 +23,12 @@ pub enum FulfilmentState {
 /// A process under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// What it is to fulfil.
-    pub order: Arc<FulfilmentStarted>,
+    /// What it is to do, and for which order.
+    pub started: Arc<FulfilmentStarted>,
     /// Steps that are done, in the order in which they were.
     pub done: Vec<Step>,
-    /// The step that was refused, if one was.
-    pub refused: Option<Step>,
+    /// The step that a partner declined, if one did: it is known to have left nothing behind.
+    pub declined: Option<Step>,
     /// Set when the process has turned round: how it is going to end.
     pub ending: Option<Ending>,
     /// What stands in the way of the step that is due.
@@ -37,7 +38,7 @@ pub struct Progress {
 /// How a process that has turned round is going to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// With a cancelled order.
+    /// With what it worked for cancelled.
     Cancelled(CancelReason),
     /// With a rejected order.
     Rejected(RejectReason),
@@ -92,6 +93,11 @@ pub fn phase(state: &FulfilmentState) -> Phase {
 }
 
 impl Progress {
+    /// What it is to do.
+    pub fn work(&self) -> &Work {
+        &self.started.work
+    }
+
     /// The step that is due, forward or back; `None` when nothing is left.
     pub fn due(&self) -> Option<Step> {
         if self.ending.is_some() { self.due_back() } else { self.due_forward() }
@@ -100,39 +106,57 @@ impl Progress {
     /// When an order that is still not paid has to be given up.
     pub fn payment_deadline(&self) -> Option<DateTime<Utc>> {
         let awaits_payment = self.due() == Some(Step::AuthorisePayment);
-        self.order.payment_deadline.filter(|_| awaits_payment)
+        self.work().acceptance()?.payment_deadline.filter(|_| awaits_payment)
     }
 
-    /// Whether the goods may have left, so that there is no way back.
+    /// Whether there is no way back (any more): what was done, or may have been, cannot be undone.
     pub fn is_irrevocable(&self) -> bool {
-        self.done.contains(&Step::ShipOrder)
+        // Delivery is promised, and goods leave, in the order: a step that is merely due will be
+        // refused there if it came too late. What has one step may have done it.
+        let can_turn_round = match self.work().kind() {
+            Kind::Acceptance | Kind::Payment | Kind::Delivery => true,
+            Kind::Capture
+            | Kind::Void
+            | Kind::Refund
+            | Kind::Release
+            | Kind::Restock
+            | Kind::Backorder => false,
+        };
+        let irrevocable = |plan: &StepPlan| plan.undone_by == Compensation::Irrevocable;
+        let is_done = |plan: &StepPlan| self.done.contains(&plan.step);
+        let passed = || self.plan().any(|plan| irrevocable(plan) && is_done(plan));
+        !can_turn_round || passed() || self.done.contains(&Step::ShipOrder)
+    }
+
+    fn plan(&self) -> impl DoubleEndedIterator<Item = &'static StepPlan> {
+        let work = self.work();
+        steps_of(work.kind()).iter().filter(|plan| (plan.applies)(work))
     }
 
     fn due_forward(&self) -> Option<Step> {
-        STEPS
-            .iter()
-            .filter(|plan| (plan.applies)(&self.order))
-            .map(|plan| plan.step)
-            .find(|step| !self.done.contains(step))
+        self.plan().map(|plan| plan.step).find(|step| !self.done.contains(step))
     }
 
     /// Undoes from the last step back to the first. The step that was due when the process turned
     /// round may have been under way, so it is undone as well: undoing what never happened is
-    /// harmless, leaving it is not. Only a refusal is known to have left nothing behind, except
-    /// that of a reservation, where other SKUs may have been set aside before.
+    /// harmless, leaving it is not. Only what a partner declined is known to have left nothing.
     fn due_back(&self) -> Option<Step> {
         let under_way = self.due_forward();
-        let clean = self.refused.filter(|&step| step != Step::ReserveStock);
-        STEPS
-            .iter()
+        self.plan()
             .rev()
             .filter(|plan| self.done.contains(&plan.step) || Some(plan.step) == under_way)
-            .filter(|plan| Some(plan.step) != clean)
+            .filter(|plan| Some(plan.step) != self.declined)
             .find_map(|plan| match plan.undone_by {
                 Compensation::By(undo) if !self.is_undone(plan.step, undo) => Some(undo),
-                Compensation::By(_) | Compensation::ByClosing | Compensation::Irrevocable => None,
+                Compensation::By(_) | Compensation::Implied | Compensation::Irrevocable => None,
             })
-            .or_else(|| (!self.done.contains(&Step::CloseOrder)).then_some(Step::CloseOrder))
+            .or_else(|| self.due_at_last())
+    }
+
+    /// Giving up an order ends with telling it. For the other kinds the order was told first.
+    fn due_at_last(&self) -> Option<Step> {
+        let is_told = self.done.contains(&Step::CloseOrder);
+        (self.work().kind() == Kind::Acceptance && !is_told).then_some(Step::CloseOrder)
     }
 
     /// Whether `undo` was done, and `step` not once more after it: a success that comes late has
@@ -155,9 +179,9 @@ pub(super) fn evolve(state: FulfilmentState, event: &FulfilmentEvent) -> Fulfilm
     let mut progress = match (state, event) {
         (_, FulfilmentEvent::Started(started)) => {
             return FulfilmentState::Running(Progress {
-                order: Arc::new(started.clone()),
+                started: Arc::new(started.clone()),
                 done: vec![],
-                refused: None,
+                declined: None,
                 ending: None,
                 trouble: None,
             });
@@ -179,7 +203,8 @@ pub(super) fn evolve(state: FulfilmentState, event: &FulfilmentEvent) -> Fulfilm
             progress.trouble = None;
         }
         FulfilmentEvent::StepRefused(refused) => {
-            progress.refused = Some(refused.step);
+            let declined = refused.refusal == Refusal::PaymentDeclined;
+            progress.declined = declined.then_some(refused.step);
             progress.ending = Some(ending_of(&refused.refusal));
             progress.trouble = None;
         }
@@ -208,6 +233,8 @@ fn ending_of(refusal: &Refusal) -> Ending {
         }
         Refusal::UnknownSku { sku } => Ending::Rejected(RejectReason::UnknownSku { sku }),
         Refusal::PaymentDeclined => Ending::Cancelled(CancelReason::PaymentDeclined),
+        Refusal::ReservationExpired { .. } => Ending::Cancelled(CancelReason::PaymentTimedOut),
         Refusal::OrderCancelled { reason } => Ending::Cancelled(reason),
+        Refusal::ShipmentCancelled => Ending::Cancelled(CancelReason::Other),
     }
 }

@@ -1,15 +1,25 @@
-//! What can have happened to an order.
+//! What can have happened to an order. The order's stream is its timeline: everything that a shop
+//! wants to know about an order is in it.
 //!
 //! These types are stored. A change of shape is a new version with an upcaster in `schemas`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Channel, CountryCode, CustomerRef, PartnerReference, PaymentToken, Sku};
-use crate::money::{Currency, Money, MoneyError};
+use super::details::OrderDetails;
+use crate::ids::{
+    CaptureId, CountryCode, CustomerRef, HoldName, LocationCode, MovementId, OrderNumber,
+    PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku, Tag,
+};
+use crate::money::Money;
+use crate::personal::Sealed;
+use crate::pricing::Prices;
 use crate::quantity::Quantity;
+use crate::shipment::{BookedParcel, TrackingStatus};
+use crate::stock::LocatedUnits;
 
 /// Everything that can have happened to an order.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,175 +28,630 @@ pub enum OrderEvent {
     Placed(OrderPlaced),
     /// Its goods are reserved and its payment is authorised.
     Confirmed(OrderConfirmed),
-    /// Its goods have left; it can no longer be cancelled.
+    /// All its goods have left, in the days when an order was one shipment.
     Shipped(OrderShipped),
-    /// Everything has been delivered.
+    /// Everything has been delivered and paid.
     Completed(OrderCompleted),
-    /// Given up on request, or because it could not be paid.
+    /// Given up as a whole.
     Cancelled(OrderCancelled),
     /// Refused, because it could not be supplied.
     Rejected(OrderRejected),
+
+    /// Nothing leaves until the hold is released.
+    Held(OrderHeld),
+    /// A hold is gone.
+    HoldReleased(OrderHoldReleased),
+
+    /// Goods were set aside for it, or are awaited.
+    Allocated(OrderAllocated),
+    /// Goods that were awaited have come.
+    BackorderFilled(OrderBackorderFilled),
+    /// Some units are not wanted any more.
+    LinesCancelled(OrderLinesCancelled),
+
+    /// A gateway is to be asked to hold money for it, besides the payment that it was placed with.
+    PaymentRequested(OrderPaymentRequested),
+    /// A gateway holds money for it.
+    PaymentAuthorised(OrderPaymentAuthorised),
+    /// A gateway refused.
+    PaymentDeclined(OrderPaymentDeclined),
+    /// A gateway does not hold the money any longer; too much time went by.
+    AuthorisationExpired(OrderAuthorisationExpired),
+    /// It was paid in another way, or in another system.
+    PaymentReceived(OrderPaymentReceived),
+    /// Money is to be moved to us.
+    CaptureRequested(OrderCaptureRequested),
+    /// Money came to us.
+    PaymentCaptured(OrderPaymentCaptured),
+    /// Money could not be moved to us.
+    CaptureFailed(OrderCaptureFailed),
+    /// What is held is to be let go.
+    VoidRequested(OrderVoidRequested),
+    /// What was held was let go.
+    PaymentVoided(OrderPaymentVoided),
+    /// Money is to go back: the decision.
+    RefundRequested(OrderRefundRequested),
+    /// Money went back: its execution.
+    RefundCompleted(OrderRefundCompleted),
+    /// Money could not be moved back.
+    RefundFailed(OrderRefundFailed),
+    /// The customer's bank took money back.
+    ChargedBack(OrderChargedBack),
+
+    /// Some goods are to leave a location.
+    ShipmentRequested(OrderShipmentRequested),
+    /// The warehouse has a shipment ready to leave.
+    ShipmentCleared(OrderShipmentCleared),
+    /// Its goods leave; they can no longer be cancelled.
+    ShipmentDispatched(OrderShipmentDispatched),
+    /// It does not leave after all; its goods are still set aside.
+    ShipmentCancelled(OrderShipmentCancelled),
+    /// News of a parcel.
+    ShipmentTracked(OrderShipmentTracked),
+    /// The customer has it.
+    ShipmentDelivered(OrderShipmentDelivered),
+
+    /// The customer wants to send goods back.
+    ReturnRequested(OrderReturnRequested),
+    /// They may.
+    ReturnApproved(OrderReturnApproved),
+    /// They may not.
+    ReturnDeclined(OrderReturnDeclined),
+    /// Goods came back, or are known to be lost.
+    ReturnReceived(OrderReturnReceived),
+    /// Nothing more is expected of it.
+    ReturnClosed(OrderReturnClosed),
+
+    /// It belongs to a customer now.
+    CustomerAttached(OrderCustomerAttached),
+    /// Who ordered is reached in another way.
+    ContactChanged(OrderContactChanged),
+    /// The goods go somewhere else.
+    ShippingAddressChanged(OrderShippingAddressChanged),
+    /// The invoice goes somewhere else.
+    BillingAddressChanged(OrderBillingAddressChanged),
+    /// Its note says something else.
+    NoteChanged(OrderNoteChanged),
+    /// It is sorted by other words.
+    TagsChanged(OrderTagsChanged),
 }
 
-/// What the customer bought and agreed to pay, frozen when the order is placed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderDetails {
-    /// Where it comes from.
-    pub channel: Channel,
-    /// Who ordered, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer: Option<CustomerRef>,
-    /// Where it goes.
-    pub country: CountryCode,
-    /// What was bought, in the caller's order. One SKU may stand on several lines.
-    pub lines: Vec<Line>,
-    /// The one currency of the order.
-    pub currency: Currency,
-    /// What the customer agreed to pay: the sum over the lines.
-    pub total: Money,
-    /// Who moves money and goods.
-    pub handling: Handling,
-}
-
-impl OrderDetails {
-    /// Whether we move the money and the goods ourselves, with our partners.
-    pub const fn needs_partners(&self) -> bool {
-        matches!(self.handling, Handling::Partners { .. })
-    }
-
-    /// The goods of the order, one entry per SKU over all its lines, in the order of SKUs.
-    pub fn goods(&self) -> BTreeMap<&Sku, u64> {
-        let mut goods = BTreeMap::new();
-        for line in self.lines.iter().filter(|line| line.kind == LineKind::Goods) {
-            *goods.entry(&line.sku).or_default() += u64::from(line.quantity.get());
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
         }
-        goods
+    )+};
+}
+
+events! {
+    /// An order was accepted.
+    OrderPlaced {
+        /// What people call it; orders of the first days have no number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<OrderNumber>,
+        /// What was bought. Shared, because states and read models keep it.
+        details: Arc<OrderDetails>,
+        /// What each line and each unit costs after everything; never computed again.
+        prices: Arc<Prices>,
+        /// When the customer placed it; long before it was recorded if it was imported.
+        placed_at: DateTime<Utc>,
     }
-}
 
-/// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct Line {
-    /// What.
-    pub sku: Sku,
-    /// Its name as the customer saw it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub title: String,
-    /// Whether it takes something from a shelf.
-    pub kind: LineKind,
-    /// How many.
-    pub quantity: Quantity,
-    /// Price of one unit.
-    pub unit_price: Money,
-}
+    /// Goods are reserved and payment is authorised: we will deliver.
+    OrderConfirmed {}
 
-impl Line {
-    /// Price of the whole line.
-    ///
-    /// # Errors
-    /// When it overflows.
-    pub fn total(&self) -> Result<Money, MoneyError> {
-        self.unit_price.times(self.quantity.get())
+    /// All goods left for the customer at once.
+    OrderShipped {}
+
+    /// Everything was delivered and paid.
+    OrderCompleted {}
+
+    /// The order was given up.
+    OrderCancelled {
+        /// Why.
+        reason: CancelReason,
     }
-}
 
-/// Whether a line takes something from a shelf.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum LineKind {
-    /// Goods: stock is reserved and shipped.
-    Goods,
-    /// Postage, a fee, a service: part of the price, but nothing is reserved or shipped.
-    Charge,
-}
+    /// The order was refused.
+    OrderRejected {
+        /// Why.
+        reason: RejectReason,
+    }
 
-/// Who moves the money and the goods of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "by")]
-pub enum Handling {
-    /// We do: the payment gateway is charged and the carrier is booked.
-    Partners {
+    /// Nothing leaves and nothing is charged until the hold is released.
+    OrderHeld {
+        /// Which hold.
+        hold: HoldName,
+        /// Why.
+        reason: HoldReason,
+        /// Whether a rule did it, not a person.
+        automatic: bool,
+        /// In words: sealed text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Sealed>,
+    }
+
+    /// A hold is gone.
+    OrderHoldReleased {
+        /// Which hold.
+        hold: HoldName,
+    }
+
+    /// Goods were set aside, or are awaited.
+    OrderAllocated {
+        /// What was found for which line; lines that nothing was found for are left out.
+        lines: Vec<LineAllocation>,
+        /// How far the stock of each SKU was when it was asked: what it did before is in `lines`.
+        as_of: Vec<StockRevision>,
+    }
+
+    /// Goods that were awaited have come.
+    OrderBackorderFilled {
+        /// For which line.
+        line: u32,
+        /// Where they are.
+        location: LocationCode,
+        /// How many.
+        quantity: Quantity,
+        /// Revision of the event of the SKU's stock that says so.
+        stock_revision: u64,
+    }
+
+    /// Some units are not wanted any more.
+    OrderLinesCancelled {
+        /// Which ones.
+        lines: Vec<LineUnits>,
+        /// Why.
+        reason: CancelReason,
+        /// Which cancellation; also under which their goods are given back.
+        movement: MovementId,
+        /// What was set aside or awaited for them and is given back, per line.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        released: Vec<LineAllocation>,
+    }
+
+    /// A gateway is to be asked to hold money.
+    OrderPaymentRequested {
+        /// Under which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
         /// What the gateway charges.
         payment_token: PaymentToken,
-    },
-    /// Somebody did, before the order came here (an import of history). Stock is still taken and
-    /// money still accounted for, but no gateway and no carrier is called.
-    Elsewhere {
-        /// How the other system knows it.
+    }
+
+    /// A gateway holds money.
+    OrderPaymentAuthorised {
+        /// Under which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+        /// Until when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at: Option<DateTime<Utc>>,
+    }
+
+    /// A gateway refused.
+    OrderPaymentDeclined {
+        /// Which payment.
+        payment: PaymentId,
+        /// The gateway's code.
+        code: String,
+    }
+
+    /// The gateway does not hold the money any longer.
+    OrderAuthorisationExpired {
+        /// Of which payment.
+        payment: PaymentId,
+    }
+
+    /// It was paid in another way, or in another system.
+    OrderPaymentReceived {
+        /// Under which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+        /// How others know it: a bank statement, a till receipt, an import.
         reference: PartnerReference,
+    }
+
+    /// Money is to be moved to us.
+    OrderCaptureRequested {
+        /// Which capture.
+        capture: CaptureId,
+        /// From which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+        /// Whether the gateway may let go of the rest.
+        is_final: bool,
+    }
+
+    /// Money came to us.
+    OrderPaymentCaptured {
+        /// Which capture.
+        capture: CaptureId,
+    }
+
+    /// Money could not be moved to us.
+    OrderCaptureFailed {
+        /// Which capture.
+        capture: CaptureId,
+        /// The gateway's code.
+        code: String,
+    }
+
+    /// What is held is to be let go.
+    OrderVoidRequested {
+        /// Of which payment.
+        payment: PaymentId,
+    }
+
+    /// What was held was let go.
+    OrderPaymentVoided {
+        /// Of which payment.
+        payment: PaymentId,
+    }
+
+    /// Money is to go back.
+    OrderRefundRequested {
+        /// Which refund.
+        refund: RefundId,
+        /// From which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+        /// For which units, if for some.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<LineUnits>,
+        /// What led to it.
+        cause: RefundCause,
+        /// Why.
+        reason: RefundReason,
+        /// In words: sealed text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Sealed>,
+    }
+
+    /// Money went back.
+    OrderRefundCompleted {
+        /// Which refund.
+        refund: RefundId,
+    }
+
+    /// Money could not be moved back.
+    OrderRefundFailed {
+        /// Which refund.
+        refund: RefundId,
+        /// The gateway's code.
+        code: String,
+    }
+
+    /// The customer's bank took money back.
+    OrderChargedBack {
+        /// From which payment.
+        payment: PaymentId,
+        /// How much.
+        amount: Money,
+        /// How the gateway knows it; known by it, so that it counts once.
+        reference: PartnerReference,
+        /// The bank's words or code.
+        reason: String,
+    }
+
+    /// Some goods are to leave a location.
+    OrderShipmentRequested {
+        /// Which shipment.
+        shipment: ShipmentId,
+        /// From where.
+        location: LocationCode,
+        /// What is in it.
+        lines: Vec<LineUnits>,
+        /// Who brings it.
+        by: ShippedBy,
+        /// Whether it may leave at once, or waits for the warehouse to say so.
+        cleared: bool,
+    }
+
+    /// A shipment is ready to leave.
+    OrderShipmentCleared {
+        /// Which shipment.
+        shipment: ShipmentId,
+    }
+
+    /// The goods of a shipment leave: the point of no return.
+    OrderShipmentDispatched {
+        /// Which shipment.
+        shipment: ShipmentId,
+        /// What it travels as; nothing for an order that was handled elsewhere.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        parcels: Vec<BookedParcel>,
+    }
+
+    /// A shipment does not leave after all.
+    OrderShipmentCancelled {
+        /// Which shipment.
+        shipment: ShipmentId,
+    }
+
+    /// News of a parcel.
+    OrderShipmentTracked {
+        /// Of which shipment.
+        shipment: ShipmentId,
+        /// Which of its parcels, from 0.
+        parcel: u32,
+        /// What.
+        status: TrackingStatus,
+        /// When, by the carrier's clock.
+        at: DateTime<Utc>,
+    }
+
+    /// The customer has a shipment.
+    OrderShipmentDelivered {
+        /// Which shipment.
+        shipment: ShipmentId,
+        /// When, by the carrier's clock.
+        delivered_at: DateTime<Utc>,
+    }
+
+    /// The customer wants to send goods back.
+    OrderReturnRequested {
+        /// Which return.
+        return_id: ReturnId,
+        /// What.
+        lines: Vec<LineUnits>,
+        /// Why.
+        reason: ReturnReason,
+        /// In words: sealed text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Sealed>,
+    }
+
+    /// A return may come.
+    OrderReturnApproved {
+        /// Which return.
+        return_id: ReturnId,
+    }
+
+    /// A return may not come.
+    OrderReturnDeclined {
+        /// Which return.
+        return_id: ReturnId,
+        /// Why, in words: sealed text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Sealed>,
+    }
+
+    /// Goods came back, or are known to be lost.
+    OrderReturnReceived {
+        /// Of which return.
+        return_id: ReturnId,
+        /// Which goods, and what became of them.
+        goods: Vec<ReceivedUnits>,
+        /// Which receipt; also under which what is restocked comes back onto the shelf.
+        movement: MovementId,
+    }
+
+    /// Nothing more is expected of a return.
+    OrderReturnClosed {
+        /// Which return.
+        return_id: ReturnId,
+    }
+
+    /// The order belongs to a customer now.
+    OrderCustomerAttached {
+        /// To whom.
+        customer: CustomerRef,
+    }
+
+    /// Who ordered is reached in another way.
+    OrderContactChanged {
+        /// A sealed [`Contact`](crate::personal::Contact).
+        contact: Sealed,
+    }
+
+    /// The goods go somewhere else.
+    OrderShippingAddressChanged {
+        /// A sealed [`PostalAddress`](crate::personal::PostalAddress).
+        address: Sealed,
+        /// Its country.
+        country: CountryCode,
+    }
+
+    /// The invoice goes somewhere else.
+    OrderBillingAddressChanged {
+        /// A sealed [`PostalAddress`](crate::personal::PostalAddress).
+        address: Sealed,
+    }
+
+    /// The note says something else, or nothing any more.
+    OrderNoteChanged {
+        /// Sealed text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<Sealed>,
+    }
+
+    /// The order is sorted by other words.
+    OrderTagsChanged {
+        /// Came.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        added: BTreeSet<Tag>,
+        /// Went.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        removed: BTreeSet<Tag>,
+    }
+
+    /// Some units of a line.
+    LineUnits {
+        /// Which line, from 0, in the customer's order.
+        line: u32,
+        /// How many of its units.
+        quantity: Quantity,
+    }
+
+    /// What was found for a line.
+    LineAllocation {
+        /// Which line, from 0.
+        line: u32,
+        /// Set aside, and where.
+        units: Vec<LocatedUnits>,
+        /// Not there yet.
+        backordered: u32,
+    }
+
+    /// How far the stock of a SKU was.
+    StockRevision {
+        /// Which SKU.
+        sku: Sku,
+        /// Revision of the last event of its stream.
+        revision: u64,
+    }
+
+    /// Units that came back, or never will.
+    ReceivedUnits {
+        /// Of which line, from 0.
+        line: u32,
+        /// How many.
+        quantity: Quantity,
+        /// What became of them.
+        disposition: Disposition,
+        /// Where.
+        location: LocationCode,
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident,)+ })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+    )+};
+}
+
+codes! {
+    /// Why an order, or a part of it, was cancelled.
+    CancelReason {
+        /// The customer wanted it.
+        Customer,
+        /// Somebody of the shop wanted it.
+        Staff,
+        /// It looks like fraud.
+        Fraud,
+        /// There is not enough in stock.
+        Inventory,
+        /// The gateway declined the payment.
+        PaymentDeclined,
+        /// No payment was authorised before the deadline.
+        PaymentTimedOut,
+        /// None of these.
+        Other,
+    }
+
+    /// Why an order is held.
+    HoldReason {
+        /// It has to be looked at for fraud.
+        Fraud,
+        /// The address is wrong or incomplete.
+        Address,
+        /// It is worth so much that somebody has to approve it.
+        Value,
+        /// Goods are missing.
+        Inventory,
+        /// Something about the payment.
+        Payment,
+        /// The customer asked to wait.
+        Customer,
+        /// None of these.
+        Other,
+    }
+
+    /// What led to a refund.
+    RefundCause {
+        /// Units were cancelled that had been paid.
+        Cancellation,
+        /// Goods came back.
+        Return,
+        /// Neither: goodwill, a price correction.
+        Goodwill,
+    }
+
+    /// Why money goes back.
+    RefundReason {
+        /// The customer changed their mind.
+        Customer,
+        /// The goods were damaged or faulty.
+        Damaged,
+        /// The wrong goods came.
+        WrongItem,
+        /// The goods never came.
+        NotReceived,
+        /// The goods came too late.
+        Late,
+        /// The price was wrong.
+        Price,
+        /// It was fraud.
+        Fraud,
+        /// The goods cannot be supplied.
+        Inventory,
+        /// None of these.
+        Other,
+    }
+
+    /// Why goods come back.
+    ReturnReason {
+        /// Not wanted any more.
+        Unwanted,
+        /// It does not fit.
+        Size,
+        /// It is not as described.
+        NotAsDescribed,
+        /// It is damaged or faulty.
+        Damaged,
+        /// It is not what was ordered.
+        WrongItem,
+        /// It came too late.
+        Late,
+        /// None of these.
+        Other,
+    }
+
+    /// What became of goods that a customer sent back.
+    Disposition {
+        /// On the shelf again.
+        Restocked,
+        /// They came, but cannot be sold again.
+        WrittenOff,
+        /// They did not come.
+        Missing,
+    }
+}
+
+/// Who brings a shipment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", rename_all_fields = "camelCase", tag = "carrier")]
+pub enum ShippedBy {
+    /// Our carrier, who is booked and asked.
+    Partner {
+        /// As how many parcels.
+        parcels: u32,
     },
-}
-
-/// An order was accepted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderPlaced {
-    /// What was bought. Shared, because states and read models keep it.
-    pub details: std::sync::Arc<OrderDetails>,
-    /// When the customer placed it; long before it was recorded if it was imported.
-    pub placed_at: DateTime<Utc>,
-}
-
-/// Goods are reserved and payment is authorised: we will deliver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderConfirmed {}
-
-/// The goods leave for the customer: the point of no return.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderShipped {}
-
-/// Everything was delivered and paid.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderCompleted {}
-
-/// The order was given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderCancelled {
-    /// Why.
-    pub reason: CancelReason,
-}
-
-/// The order was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub struct OrderRejected {
-    /// Why.
-    pub reason: RejectReason,
-}
-
-/// Why an order was cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum CancelReason {
-    /// The customer wanted it.
-    Customer,
-    /// Somebody of the shop wanted it.
-    Staff,
-    /// It looks like fraud.
-    Fraud,
-    /// The gateway declined the payment.
-    PaymentDeclined,
-    /// No payment was authorised before the deadline.
-    PaymentTimedOut,
-    /// None of these.
-    Other,
+    /// A carrier that we do not talk to; news of it is recorded by hand.
+    Manual {
+        /// As what.
+        parcels: Vec<BookedParcel>,
+    },
+    /// Somebody brought it before the order came here.
+    Elsewhere,
 }
 
 /// Why an order was refused.

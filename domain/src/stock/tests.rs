@@ -1,188 +1,253 @@
-use proptest::prelude::*;
+//! The rules of stock, each as a sentence.
+
+mod backorders;
+mod corrections;
+mod expiry;
+mod locations;
+mod random;
+mod reservations;
+mod warnings;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::*;
-use crate::testing::{given, run_each_twice};
+use crate::ids::{LocationCode, MovementId, OrderId, ReceiptId, ShipmentId};
+use crate::quantity::Quantity;
+use crate::testing::given;
 
 fn order(number: u128) -> OrderId {
     OrderId(Uuid::from_u128(number))
 }
 
-fn units(count: i64) -> Quantity {
-    Quantity::new(count).unwrap()
+fn movement(number: u128) -> MovementId {
+    MovementId(Uuid::from_u128(number))
 }
 
-fn received(count: i64) -> StockEvent {
-    let receipt = ReceiptId(Uuid::from_u128(1_000));
-    StockEvent::Received(StockReceived { receipt, quantity: units(count) })
+fn shipment(number: u128) -> ShipmentId {
+    ShipmentId(Uuid::from_u128(number))
 }
 
-fn reserved(number: u128, count: i64) -> StockEvent {
-    StockEvent::Reserved(StockReserved { order: order(number), quantity: units(count) })
+fn units(count: u32) -> Quantity {
+    Quantity::new(count.into()).unwrap()
 }
 
-fn released(number: u128, count: i64) -> StockEvent {
-    StockEvent::Released(StockReleased { order: order(number), quantity: units(count) })
+fn location(code: &str) -> LocationCode {
+    LocationCode::new(code).unwrap()
 }
 
-fn shipped(number: u128, count: i64) -> StockEvent {
-    StockEvent::Shipped(StockShipped { order: order(number), quantity: units(count) })
+fn at(minute: i64) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
 }
 
-fn reserve(number: u128, count: i64) -> StockCommand {
-    StockCommand::Reserve { order: order(number), quantity: units(count) }
+/// `5 at main`, and so on.
+fn located(code: &str, count: u32) -> LocatedUnits {
+    LocatedUnits { location: location(code), quantity: units(count) }
 }
 
-#[test]
-fn what_is_available_can_be_reserved_to_the_last_unit() {
-    given::<Stock>([received(5), reserved(1, 3)]).when(reserve(2, 2)).then([reserved(2, 2)]);
+fn several(parts: &[(&str, u32)]) -> Vec<LocatedUnits> {
+    parts.iter().map(|&(code, count)| located(code, count)).collect()
 }
 
-#[test]
-fn more_than_is_available_cannot_be_reserved() {
-    given::<Stock>([received(5), reserved(1, 3)])
-        .when(reserve(2, 3))
-        .then_rejected(StockRejection::InsufficientStock { requested: 3, available: 2 });
+// ── Events ───────────────────────────────────────────────────────────────────────────────────────
+
+fn received_at(code: &str, count: u32) -> StockEvent {
+    let receipt = ReceiptId(Uuid::from_u128(1_000 + u128::from(count)));
+    StockEvent::Received(StockReceived {
+        receipt,
+        location: location(code),
+        quantity: units(count),
+    })
 }
 
-#[test]
-fn a_sku_that_never_came_in_is_unknown() {
-    given::<Stock>([]).when(reserve(1, 1)).then_rejected(StockRejection::UnknownSku);
+fn received(count: u32) -> StockEvent {
+    received_at("main", count)
 }
 
-#[test]
-fn a_sold_out_sku_is_still_known() {
-    given::<Stock>([received(1), reserved(1, 1), shipped(1, 1)])
-        .when(reserve(2, 1))
-        .then_rejected(StockRejection::InsufficientStock { requested: 1, available: 0 });
+fn reserved_at(number: u128, parts: &[(&str, u32)], backordered: u32) -> StockEvent {
+    let (order, allocations) = (order(number), several(parts));
+    StockEvent::Reserved(StockReserved { order, allocations, backordered, expires_at: None })
 }
 
-#[test]
-fn released_units_are_available_again() {
-    given::<Stock>([received(1), reserved(1, 1), released(1, 1)])
-        .when(reserve(2, 1))
-        .then([reserved(2, 1)]);
+fn reserved(number: u128, count: u32) -> StockEvent {
+    reserved_at(number, &[("main", count)], 0)
 }
 
-#[test]
-fn a_released_reservation_is_not_made_again_by_a_late_repeat() {
-    given::<Stock>([received(1), reserved(1, 1), released(1, 1)])
-        .when(reserve(1, 1))
-        .then_rejected(StockRejection::ReservationReleased);
+fn reserved_until(number: u128, count: u32, minute: i64) -> StockEvent {
+    StockEvent::Reserved(StockReserved {
+        order: order(number),
+        allocations: vec![located("main", count)],
+        backordered: 0,
+        expires_at: Some(at(minute)),
+    })
+}
+
+fn expired(number: u128, count: u32) -> StockEvent {
+    let (order, allocations) = (order(number), vec![located("main", count)]);
+    let expired = StockReservationExpired { order, allocations, backordered: 0 };
+    StockEvent::ReservationExpired(expired)
+}
+
+fn committed(number: u128) -> StockEvent {
+    StockEvent::Committed(StockCommitted { order: order(number) })
+}
+
+fn released(number: u128, count: u32) -> StockEvent {
+    let (order, allocations) = (order(number), vec![located("main", count)]);
+    StockEvent::Released(StockReleased { order, allocations, backordered: 0 })
 }
 
 fn closed(number: u128) -> StockEvent {
     StockEvent::Closed(StockClosed { order: order(number) })
 }
 
+fn shipped(number: u128, with: u128, code: &str, count: u32) -> StockEvent {
+    StockEvent::Shipped(StockShipped {
+        order: order(number),
+        shipment: Some(shipment(with)),
+        location: location(code),
+        quantity: units(count),
+    })
+}
+
+fn filled(number: u128, code: &str, count: u32) -> StockEvent {
+    let (order, location) = (order(number), location(code));
+    let filled = StockBackorderFilled { order, location, quantity: units(count) };
+    StockEvent::BackorderFilled(filled)
+}
+
+fn policy_set(by: u128, policy: StockPolicy, low_stock_at: Option<u64>) -> StockEvent {
+    let movement = movement(by);
+    StockEvent::PolicyChanged(StockPolicyChanged { movement, policy, low_stock_at })
+}
+
+fn policy(policy: StockPolicy) -> StockEvent {
+    policy_set(99, policy, None)
+}
+
+fn warned_at(threshold: u64) -> StockEvent {
+    policy_set(98, StockPolicy::Deny, Some(threshold))
+}
+
+fn ran_low(available: u64, threshold: u64) -> StockEvent {
+    StockEvent::RanLow(StockRanLow { available, threshold })
+}
+
+fn ran_out() -> StockEvent {
+    StockEvent::RanOut(StockRanOut {})
+}
+
+// ── Commands ─────────────────────────────────────────────────────────────────────────────────────
+
+fn receive_at(code: &str, count: u32) -> StockCommand {
+    let receipt = ReceiptId(Uuid::from_u128(1_000 + u128::from(count)));
+    StockCommand::Receive { receipt, location: location(code), quantity: units(count) }
+}
+
+fn receive(count: u32) -> StockCommand {
+    receive_at("main", count)
+}
+
+fn reserve(number: u128, count: u32) -> StockCommand {
+    StockCommand::Reserve {
+        order: order(number),
+        quantity: units(count),
+        acceptance: Acceptance::AllOrNothing,
+        prefer: None,
+        now: at(0),
+        expires_at: None,
+    }
+}
+
+fn reserve_some(number: u128, count: u32) -> StockCommand {
+    changed(reserve(number, count), |acceptance, _, _| *acceptance = Acceptance::Partial)
+}
+
+fn reserve_from(number: u128, count: u32, code: &str) -> StockCommand {
+    changed(reserve(number, count), |_, prefer, _| *prefer = Some(location(code)))
+}
+
+fn reserve_when(number: u128, count: u32, minute: i64) -> StockCommand {
+    changed(reserve(number, count), |_, _, now| *now = at(minute))
+}
+
+fn changed(
+    mut command: StockCommand,
+    change: impl FnOnce(&mut Acceptance, &mut Option<LocationCode>, &mut DateTime<Utc>),
+) -> StockCommand {
+    if let StockCommand::Reserve { acceptance, prefer, now, .. } = &mut command {
+        change(acceptance, prefer, now);
+    }
+    command
+}
+
 fn release(number: u128) -> StockCommand {
     StockCommand::Release { order: order(number) }
 }
 
-#[test]
-fn a_reservation_that_comes_after_a_blind_release_is_refused() {
-    given::<Stock>([received(1)]).when(release(9)).then([closed(9)]);
-    given::<Stock>([received(1), closed(9)]).when(release(9)).then_nothing();
-    given::<Stock>([received(1), closed(9)])
-        .when(reserve(9, 1))
-        .then_rejected(StockRejection::ReservationReleased);
+fn release_units(number: u128, by: u128, count: u32) -> StockCommand {
+    let (order, movement) = (order(number), movement(by));
+    StockCommand::ReleaseUnits { order, movement, quantity: units(count), set_aside: vec![] }
 }
 
-#[test]
-fn a_closed_order_has_nothing_to_ship() {
-    given::<Stock>([received(1), closed(9)])
-        .when(StockCommand::Ship { order: order(9) })
-        .then_rejected(StockRejection::NothingReserved);
+fn commit(number: u128) -> StockCommand {
+    StockCommand::Commit { order: order(number) }
 }
 
-#[test]
-fn closing_an_order_leaves_the_units_to_others() {
-    given::<Stock>([received(2), reserved(1, 1), closed(9)])
-        .when(reserve(2, 1))
-        .then([reserved(2, 1)]);
+fn expire(number: u128, minute: i64) -> StockCommand {
+    StockCommand::Expire { order: order(number), now: at(minute) }
 }
 
-#[test]
-fn nothing_is_written_about_a_sku_that_never_came_in() {
-    given::<Stock>([]).when(release(9)).then_nothing();
-}
-
-#[test]
-fn only_what_was_reserved_ships() {
-    given::<Stock>([received(1)])
-        .when(StockCommand::Ship { order: order(9) })
-        .then_rejected(StockRejection::NothingReserved);
-}
-
-#[test]
-fn a_receipt_counts_once_and_never_with_another_quantity() {
-    let receipt = ReceiptId(Uuid::from_u128(1_000));
-    let again = |count| StockCommand::Receive { receipt, quantity: units(count) };
-    given::<Stock>([received(5)]).when(again(5)).then_nothing();
-    given::<Stock>([received(5)])
-        .when(again(6))
-        .then_rejected(StockRejection::ReceiptConflict { recorded: units(5), given: units(6) });
-}
-
-#[test]
-fn what_has_shipped_is_known_however_much_has_happened_since() {
-    let log = followed_by_ten_thousand_others([reserved(0, 1), shipped(0, 1)]);
-    given::<Stock>(log.clone()).when(StockCommand::Ship { order: order(0) }).then_nothing();
-    given::<Stock>(log).when(reserve(0, 1)).then_nothing();
-}
-
-#[test]
-fn what_is_closed_stays_closed_however_much_has_happened_since() {
-    let log = followed_by_ten_thousand_others([closed(0)]);
-    given::<Stock>(log.clone()).when(release(0)).then_nothing();
-    given::<Stock>(log).when(reserve(0, 1)).then_rejected(StockRejection::ReservationReleased);
-}
-
-fn followed_by_ten_thousand_others(first: impl IntoIterator<Item = StockEvent>) -> Vec<StockEvent> {
-    let others = (1..=10_000).flat_map(|number| [reserved(number, 1), shipped(number, 1)]);
-    [received(1_000_000)].into_iter().chain(first).chain(others).collect()
-}
-
-fn any_command() -> impl Strategy<Value = StockCommand> {
-    prop_oneof![
-        (0..6_u128, 1..20_i64).prop_map(|(receipt, count)| StockCommand::Receive {
-            receipt: ReceiptId(Uuid::from_u128(receipt)),
-            quantity: units(count),
-        }),
-        (0..8_u128, 1..15_i64).prop_map(|(number, count)| reserve(number, count)),
-        (0..8_u128).prop_map(release),
-        (0..8_u128).prop_map(|number| StockCommand::Ship { order: order(number) }),
-    ]
-}
-
-proptest! {
-    #[test]
-    fn a_command_twice_changes_nothing_the_second_time(
-        commands in prop::collection::vec(any_command(), 0..60),
-    ) {
-        run_each_twice::<Stock>(commands);
+fn ship(number: u128, with: u128, code: &str, count: u32) -> StockCommand {
+    StockCommand::Ship {
+        order: order(number),
+        shipment: shipment(with),
+        location: location(code),
+        quantity: units(count),
     }
+}
 
-    #[test]
-    fn stock_is_conserved_and_never_negative(
-        commands in prop::collection::vec(any_command(), 0..60),
-    ) {
-        let (log, state) = run_each_twice::<Stock>(commands);
-        let (mut on_hand, mut held) = (0_i64, 0_i64);
-        for event in &log {
-            match event {
-                StockEvent::Received(e) => on_hand += i64::from(e.quantity),
-                StockEvent::Reserved(e) => held += i64::from(e.quantity),
-                StockEvent::Released(e) => held -= i64::from(e.quantity),
-                StockEvent::Closed(_) => {}
-                StockEvent::Shipped(e) => {
-                    on_hand -= i64::from(e.quantity);
-                    held -= i64::from(e.quantity);
-                }
-            }
-            prop_assert!(0 <= held && held <= on_hand, "held {held} of {on_hand}");
-        }
-        prop_assert_eq!(i64::try_from(state.on_hand()), Ok(on_hand));
-        prop_assert_eq!(i64::try_from(state.reserved()), Ok(held));
-    }
+fn adjust(by: u128, delta: i64) -> StockCommand {
+    let (movement, location) = (movement(by), location("main"));
+    StockCommand::Adjust { movement, location, delta, reason: AdjustReason::Correction }
+}
+
+fn adjusted(by: u128, delta: i64) -> StockEvent {
+    let (movement, location) = (movement(by), location("main"));
+    let reason = AdjustReason::Correction;
+    StockEvent::Adjusted(StockAdjusted { movement, location, delta, reason })
+}
+
+fn count(by: u128, on_hand: u64, expected: u64) -> StockCommand {
+    let (movement, location) = (movement(by), location("main"));
+    StockCommand::Count { movement, location, on_hand, expected }
+}
+
+fn counted(by: u128, on_hand: u64, before: u64) -> StockEvent {
+    let (movement, location) = (movement(by), location("main"));
+    StockEvent::Counted(StockCounted { movement, location, on_hand, before })
+}
+
+fn set_policy(by: u128, policy: StockPolicy, low_stock_at: Option<u64>) -> StockCommand {
+    StockCommand::SetPolicy { movement: movement(by), policy, low_stock_at }
+}
+
+fn restock(by: u128, number: u128, count: u32) -> StockCommand {
+    let (movement, order, location) = (movement(by), order(number), location("main"));
+    StockCommand::Restock { movement, order, location, quantity: units(count) }
+}
+
+fn restocked(by: u128, number: u128, count: u32) -> StockEvent {
+    let (movement, order, location) = (movement(by), order(number), location("main"));
+    let restocked = StockRestocked { movement, order, location, quantity: units(count) };
+    StockEvent::Restocked(restocked)
+}
+
+fn insufficient(requested: u64, available: u64) -> StockRejection {
+    StockRejection::InsufficientStock { requested, available }
+}
+
+fn state(events: impl IntoIterator<Item = StockEvent>) -> StockState {
+    let events: Vec<_> = events.into_iter().collect();
+    crate::fold::<Stock>(Stock::initial(), &events)
 }

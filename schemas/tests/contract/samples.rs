@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use domain::order::OrderEvent;
+use domain::pricing::price;
 use schemas::{AnyEvent, EVENT_TYPES, StoredEvent, Undecodable};
 
 fn folder() -> PathBuf {
@@ -20,6 +22,10 @@ fn encode(event: &AnyEvent) -> schemas::Encoded {
         AnyEvent::Payment(event) => event.encode(),
         AnyEvent::Shipment(event) => event.encode(),
         AnyEvent::CreditNote(event) => event.encode(),
+        AnyEvent::Numbering(event) => event.encode(),
+        AnyEvent::Reference(event) => event.encode(),
+        AnyEvent::DataKey(event) => event.encode(),
+        AnyEvent::Erasure(event) => event.encode(),
         AnyEvent::Fulfilment(event) => event.encode(),
     }
 }
@@ -58,6 +64,18 @@ fn what_is_read_is_written_back_in_the_same_bytes() {
         let compact: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let written: serde_json::Value = serde_json::from_slice(&encoded.data).unwrap();
         assert_eq!(written, compact, "{}", row.name);
+    }
+}
+
+#[test]
+fn the_prices_of_every_placed_order_follow_from_what_was_bought() {
+    for version in 1..=2 {
+        let bytes = read("order-placed", version).unwrap();
+        let Ok(OrderEvent::Placed(placed)) = OrderEvent::decode("order-placed", version, &bytes)
+        else {
+            panic!("order-placed v{version} does not read");
+        };
+        assert_eq!(price(&placed.details).as_ref(), Ok(&*placed.prices), "v{version}");
     }
 }
 
