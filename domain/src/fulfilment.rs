@@ -38,8 +38,7 @@
 //! | book-shipment   | has our carrier come, once the shipment may leave           | cancel-booking |
 //! | dispatch-order  | closes the shipment to cancellation                         | irrevocable    |
 //! | hand-over       | gives the goods to the carrier, off the shelf               | irrevocable    |
-//! | await-delivery  | asks the carrier until it has delivered, passes on its news | irrevocable    |
-//! | record-delivery | tells the order                                             | irrevocable    |
+//! | await-delivery  | asks the carrier until it has delivered, tells the order    | irrevocable    |
 //!
 //! The other kinds have one irrevocable step each. Those that move money tell the order what came of
 //! it:

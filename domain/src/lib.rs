@@ -4,10 +4,10 @@
 //! are stored. Time and ids come in with the commands.
 //!
 //! In reading order: the shape of a [`decider`]; the words that all share ([`ids`], [`money`],
-//! [`quantity`]); the aggregates [`order`], [`stock`], [`payment`], [`shipment`] and
-//! [`credit_note`]; what orders are called by ([`numbering`], [`reference`]); the keys of persons
-//! ([`data_key`], [`erasure`]); and [`fulfilment`], the process that takes an order through the
-//! others.
+//! [`personal`] data, [`quantity`]); the [`pricing`] of orders; the aggregates [`order`],
+//! [`stock`], [`payment`], [`shipment`] and [`credit_note`]; what orders are called by
+//! ([`numbering`], [`reference`]); the keys of persons ([`data_key`], [`erasure`]); and
+//! [`fulfilment`], the process that takes an order through the others.
 
 pub mod decider;
 pub mod ids;

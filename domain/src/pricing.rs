@@ -1,8 +1,8 @@
 //! The frozen prices of an order: what the caller has worked out is checked, split over lines and
 //! units, and never worked out again.
 //!
-//! No price list, no tax table and no promotion belongs here: the caller prices. Everything is whole
-//! minor units of the order's one currency; nothing is ever rounded away.
+//! No price list, no tax table and no promotion belongs here: the caller prices. Everything is in
+//! whole minor units of the order's one currency; nothing is ever rounded away.
 
 mod check;
 mod error;
@@ -79,17 +79,17 @@ impl LinePrices {
 ///
 /// - A line costs its unit price × quantity, less its own discounts, less its share of the order's
 ///   discounts. That share is in proportion to what the lines cost after their own discounts, goods
-///   and charges alike; see [`split`]. Who wants an order's discount on some lines only, gives it as
-///   discounts of those lines.
+///   and charges alike; see [`split`]. Who wants an order's discount on some lines only, gives it
+///   as discounts of those lines.
 /// - Every tax of a line is levied on that amount; if prices include taxes, on what is left of it
-///   without all of the line's taxes, as `amount × rate / (1 + all rates of the line)`. A tax on a tax
-///   is given with the rate that it comes to.
-/// - A declared tax may differ from that by the caller's own rounding: up to one minor unit for each
-///   unit of the line that costs something. A tax that comes to exactly nothing has no rounding.
+///   without all of the line's taxes: `amount × rate / (1 + all rates of the line)`. A tax on a tax
+///   is given with the rate that it comes to. No rate is above 1000 %.
+/// - A declared tax may differ from that by the caller's own rounding: up to one minor unit for
+///   each unit of the line that costs something. A tax that comes to exactly nothing is nothing.
 ///
 /// # Errors
-/// When a number is out of its range, an amount is in another currency, more is taken off than there
-/// is, a tax does not fit its rate, or the declared total is not the sum of the lines.
+/// When a number is out of its range, an amount is in another currency, more is taken off than
+/// there is, a tax does not fit its rate, or the declared total is not the sum of the lines.
 pub fn price(details: &OrderDetails) -> Result<Prices, PriceError> {
     check::price(details)
 }

@@ -32,10 +32,8 @@ pub enum Step {
     HandOver,
     /// Has the gateway move money to us.
     CapturePayment,
-    /// Asks the carrier until it has delivered, and passes on its news.
+    /// Asks the carrier until it has delivered, and tells the order its news.
     AwaitDelivery,
-    /// Tells the order that the customer has the shipment.
-    RecordDelivery,
     /// Of the days when an order was one shipment: closed the order.
     CompleteOrder,
     /// Has the gateway move money back.
@@ -71,7 +69,6 @@ impl Step {
             Self::HandOver => "hand-over",
             Self::CapturePayment => "capture-payment",
             Self::AwaitDelivery => "await-delivery",
-            Self::RecordDelivery => "record-delivery",
             Self::CompleteOrder => "complete-order",
             Self::RefundPayment => "refund-payment",
             Self::GiveBackStock => "give-back-stock",
@@ -142,12 +139,11 @@ const PAYMENT: [StepPlan; 2] = [
     row(Step::WatchAuthorisation, Compensation::Irrevocable, always),
 ];
 
-const DELIVERY: [StepPlan; 5] = [
+const DELIVERY: [StepPlan; 4] = [
     row(Step::BookShipment, Compensation::By(Step::CancelBooking), is_carried),
     row(Step::DispatchOrder, Compensation::Irrevocable, always),
     row(Step::HandOver, Compensation::Irrevocable, always),
     row(Step::AwaitDelivery, Compensation::Irrevocable, always),
-    row(Step::RecordDelivery, Compensation::Irrevocable, always),
 ];
 
 const CAPTURE: [StepPlan; 1] = [row(Step::CapturePayment, Compensation::Irrevocable, always)];

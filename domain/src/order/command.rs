@@ -11,8 +11,8 @@ use super::event::{
     ShippedBy,
 };
 use crate::ids::{
-    CaptureId, CountryCode, CustomerRef, HoldName, LocationCode, MovementId, OrderId,
-    OrderNumber, PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku, Tag,
+    CaptureId, CountryCode, CustomerRef, HoldName, LocationCode, MovementId, OrderId, OrderNumber,
+    PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, ShipmentId, Sku, Tag,
 };
 use crate::money::Money;
 use crate::personal::Sealed;
@@ -25,6 +25,7 @@ use crate::stock::LocatedUnits;
 /// Every command names what it creates (a shipment, a refund, a movement), so repeating it changes
 /// nothing. Those that say *record* report what a process or a partner has done.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a command is made once and moved a few times")]
 pub enum OrderCommand {
     /// Accept the order. No-op when the very same order was placed before; number, holds and time
     /// of placing do not count, since a retry comes later.

@@ -18,10 +18,10 @@ use super::command::OrderCommand;
 use super::error::OrderRejection;
 use super::event::OrderEvent;
 use super::state::{OrderState, OrderStatus, PlacedOrder};
-pub(super) use placing::{MAX_LINES, MAX_TITLE};
 
 type Decision = Result<Vec<OrderEvent>, OrderRejection>;
 
+#[expect(clippy::too_many_lines, reason = "the table of contents of the rule book")]
 pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
     let order = match (state, command) {
         (OrderState::NotPlaced, OrderCommand::Place { details, number, holds, placed_at }) => {
@@ -35,15 +35,28 @@ pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
         OrderCommand::Place { .. } => Err(OrderRejection::IdempotencyConflict),
 
         OrderCommand::RecordAllocation { goods } => supplying::record_allocation(order, goods),
-        OrderCommand::RecordBackorderFilled { order: id, sku, location, quantity, stock_revision } => {
-            supplying::record_backorder_filled(order, *id, sku, location, *quantity, *stock_revision)
-        }
+        OrderCommand::RecordBackorderFilled {
+            order: id,
+            sku,
+            location,
+            quantity,
+            stock_revision,
+        } => supplying::record_backorder_filled(
+            order,
+            *id,
+            sku,
+            location,
+            *quantity,
+            *stock_revision,
+        ),
         OrderCommand::Confirm { order: id } => supplying::confirm(order, *id),
         OrderCommand::Reject { reason } => supplying::reject(order, reason),
         OrderCommand::Hold { hold, reason, note } => {
             supplying::hold(order, hold, *reason, note.as_ref())
         }
-        OrderCommand::ReleaseHold { hold, order: id } => supplying::release_hold(order, hold, *id),
+        OrderCommand::ReleaseHold { hold, order: id } => {
+            Ok(supplying::release_hold(order, hold, *id))
+        }
 
         OrderCommand::Cancel { reason, movement } => cancelling::cancel(order, *reason, *movement),
         OrderCommand::CancelLines { lines, reason, movement, order: id } => {
@@ -57,7 +70,7 @@ pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
             money::record_authorisation(order, *payment, *amount, *expires_at)
         }
         OrderCommand::RecordDecline { payment, code } => {
-            money::record_decline(order, *payment, code)
+            Ok(money::record_decline(order, *payment, code))
         }
         OrderCommand::RecordExpiry { payment } => money::record_expiry(order, *payment),
         OrderCommand::RecordPayment { payment, amount, reference } => {
@@ -71,7 +84,7 @@ pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
             money::record_capture_failure(order, *capture, code)
         }
         OrderCommand::RequestVoid { payment } => money::request_void(order, *payment),
-        OrderCommand::RecordVoid { payment } => money::record_void(order, *payment),
+        OrderCommand::RecordVoid { payment } => Ok(money::record_void(order, *payment)),
         OrderCommand::RequestRefund { refund, payment, what, return_id, reason, note } => {
             let wanted = money::WantedRefund {
                 refund: *refund,
@@ -137,10 +150,6 @@ impl Story {
     fn tell(&mut self, event: OrderEvent) {
         self.order.apply(&event);
         self.events.push(event);
-    }
-
-    fn end(self) -> Decision {
-        Ok(self.events)
     }
 }
 

@@ -23,7 +23,7 @@ pub enum OrderRejection {
     /// An order has at least one line.
     #[error("an order needs at least one line")]
     NoLines,
-    /// An order has at most [`MAX_LINES`](super::decide::MAX_LINES) lines.
+    /// An order has at most so many lines.
     #[error("{lines} lines are too many, an order has at most {max}; split it")]
     TooManyLines {
         /// Lines given.

@@ -116,7 +116,9 @@ impl PlacedOrder {
     /// Numbers of the lines with `sku`, from 0.
     pub fn lines_of<'a>(&'a self, sku: &'a Sku) -> impl Iterator<Item = u32> + 'a {
         let lines = (0_u32..).zip(&self.details.lines);
-        lines.filter(move |(_, line)| line.kind == LineKind::Goods && line.sku == *sku).map(|(n, _)| n)
+        lines
+            .filter(move |(_, line)| line.kind == LineKind::Goods && line.sku == *sku)
+            .map(|(n, _)| n)
     }
 
     /// Units of goods that are still wanted and have not left.
@@ -176,7 +178,8 @@ impl PlacedOrder {
                 places.entry(location.clone()).or_default().entry(line).or_default().0 += here;
             }
         }
-        let gone = |status| matches!(status, ShipmentStatus::Dispatched | ShipmentStatus::Delivered);
+        let gone =
+            |status| matches!(status, ShipmentStatus::Dispatched | ShipmentStatus::Delivered);
         for shipment in self.shipments.values().filter(|shipment| gone(shipment.status)) {
             let lines = places.entry(shipment.location.clone()).or_default();
             for units in &shipment.lines {

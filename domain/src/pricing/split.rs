@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-/// Splits `amount` over `weights` in proportion, exactly: every share is its exact proportion rounded
-/// down, and the minor units that are then left over go one each to the shares that lost most by
-/// that, the first of them if several lost the same (the largest remainder method). The shares have
-/// the order of the weights.
+/// Splits `amount` over `weights` in proportion, exactly: every share is its exact proportion
+/// rounded down, and the minor units that are then left over go one each to the shares that lost
+/// most by that, the first of them if several lost the same (the largest remainder method). The
+/// shares have the order of the weights.
 ///
 /// Weights are not below zero; one that is counts as zero. If they add up to zero, nobody gets
 /// anything, and the amount is not in the shares. A negative amount is split as its opposite.

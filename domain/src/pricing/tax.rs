@@ -47,8 +47,8 @@ impl Levy {
         Self {
             taxed,
             whole_ppm: i128::from(WHOLE_PPM) + if prices_include_tax { rates } else { 0 },
-            // Rounded unit by unit, no unit is off by a whole minor unit, and one that costs nothing
-            // is not off at all; at least `quantity − taxed` of them cost nothing.
+            // Rounded unit by unit, no unit is off by a whole minor unit, and one that costs
+            // nothing is not off at all; at least `quantity − taxed` of them cost nothing.
             tolerance: taxed.min(line.quantity.into()),
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn cancel(order: &PlacedOrder, reason: CancelReason, movement: Moveme
     }
     story.settle(reason);
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 /// Some units are given up: first those that are awaited, then those that nobody has packed, last those
@@ -59,7 +59,7 @@ pub(super) fn cancel_lines(
     story.settle(reason);
     story.send_what_may_leave(id);
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 impl Story {
@@ -145,8 +145,7 @@ fn everything_that_has_not_left(order: &PlacedOrder) -> Vec<LineUnits> {
 /// is awaited, then from the last location back to the first.
 fn set_aside(order: &PlacedOrder, units: &LineUnits) -> Option<LineAllocation> {
     let ledger = order.lines.get(units.line as usize)?;
-    let nowhere =
-        ledger.unshipped().saturating_sub(ledger.allocated_units() + ledger.backordered);
+    let nowhere = ledger.unshipped().saturating_sub(ledger.allocated_units() + ledger.backordered);
     let mut left = units.quantity.get().saturating_sub(nowhere);
     let backordered = left.min(ledger.backordered);
     left -= backordered;

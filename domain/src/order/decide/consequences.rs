@@ -134,7 +134,8 @@ impl Story {
     /// An order is complete when everything that is still wanted has arrived and is paid.
     pub(super) fn close_if_done(&mut self) {
         let order = &self.order;
-        let arrived = order.goods_ledgers().all(|it| it.unshipped() == 0 && it.delivered >= it.shipped);
+        let arrived =
+            order.goods_ledgers().all(|it| it.unshipped() == 0 && it.delivered >= it.shipped);
         let paid = order.outstanding() == 0 && order.payments.values().all(|it| it.capturing == 0);
         if order.status == OrderStatus::Confirmed && arrived && paid {
             self.tell(OrderEvent::Completed(OrderCompleted {}));

@@ -52,7 +52,7 @@ pub(super) fn edit(order: &PlacedOrder, edit: &OrderEdit) -> Decision {
         story.send_what_may_leave(edit.order);
         story.close_if_done();
     }
-    story.end()
+    Ok(story.events)
 }
 
 pub(super) fn attach_customer(order: &PlacedOrder, customer: &CustomerRef) -> Decision {
@@ -68,8 +68,7 @@ pub(super) fn attach_customer(order: &PlacedOrder, customer: &CustomerRef) -> De
 
 impl Story {
     fn change_tags(&mut self, edit: &OrderEdit) {
-        let added: BTreeSet<_> =
-            edit.add_tags.difference(&self.order.tags).cloned().collect();
+        let added: BTreeSet<_> = edit.add_tags.difference(&self.order.tags).cloned().collect();
         let wanted_away = edit.remove_tags.difference(&edit.add_tags);
         let removed: BTreeSet<_> =
             wanted_away.filter(|tag| self.order.tags.contains(*tag)).cloned().collect();

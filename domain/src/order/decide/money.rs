@@ -4,7 +4,9 @@
 use chrono::{DateTime, Utc};
 
 use super::{Decision, Story};
-use crate::ids::{CaptureId, PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, derive_uuid};
+use crate::ids::{
+    CaptureId, PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, derive_uuid,
+};
 use crate::money::Money;
 use crate::order::command::{Action, RefundOf};
 use crate::order::error::OrderRejection;
@@ -59,16 +61,20 @@ pub(super) fn record_authorisation(
     let authorised = OrderPaymentAuthorised { payment, amount, expires_at };
     story.tell(OrderEvent::PaymentAuthorised(authorised));
     story.settle(why_it_is_over(order));
-    story.end()
+    Ok(story.events)
 }
 
-pub(super) fn record_decline(order: &PlacedOrder, payment: PaymentId, code: &str) -> Decision {
+pub(super) fn record_decline(
+    order: &PlacedOrder,
+    payment: PaymentId,
+    code: &str,
+) -> Vec<OrderEvent> {
     let known = order.payments.get(&payment);
     if known.is_some_and(|book| book.declined.is_some() || book.authorised > 0) {
-        return Ok(vec![]);
+        return vec![];
     }
     let declined = OrderPaymentDeclined { payment, code: code.to_owned() };
-    Ok(vec![OrderEvent::PaymentDeclined(declined)])
+    vec![OrderEvent::PaymentDeclined(declined)]
 }
 
 pub(super) fn record_expiry(order: &PlacedOrder, payment: PaymentId) -> Decision {
@@ -101,7 +107,7 @@ pub(super) fn record_payment(
     story.tell(OrderEvent::PaymentReceived(received));
     story.settle(CancelReason::Other);
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 /// Money is moved as long as it is owed and held. Nothing is moved before delivery is promised, nor
@@ -147,7 +153,7 @@ pub(super) fn record_capture(order: &PlacedOrder, capture: CaptureId) -> Decisio
     story.tell(OrderEvent::PaymentCaptured(OrderPaymentCaptured { capture }));
     story.settle(why_it_is_over(order));
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 pub(super) fn record_capture_failure(
@@ -163,7 +169,7 @@ pub(super) fn record_capture_failure(
     let mut story = Story::of(order);
     story.tell(OrderEvent::CaptureFailed(OrderCaptureFailed { capture, code }));
     story.settle(why_it_is_over(order));
-    story.end()
+    Ok(story.events)
 }
 
 /// What is held for goods that are still to leave is not let go.
@@ -179,13 +185,13 @@ pub(super) fn request_void(order: &PlacedOrder, payment: PaymentId) -> Decision 
     Ok(vec![OrderEvent::VoidRequested(OrderVoidRequested { payment })])
 }
 
-pub(super) fn record_void(order: &PlacedOrder, payment: PaymentId) -> Decision {
+pub(super) fn record_void(order: &PlacedOrder, payment: PaymentId) -> Vec<OrderEvent> {
     // A payment that the order never heard of holds nothing.
     match order.payments.get(&payment) {
         Some(book) if book.held() > 0 || book.voiding => {
-            Ok(vec![OrderEvent::PaymentVoided(OrderPaymentVoided { payment })])
+            vec![OrderEvent::PaymentVoided(OrderPaymentVoided { payment })]
         }
-        Some(_) | None => Ok(vec![]),
+        Some(_) | None => vec![],
     }
 }
 
@@ -217,10 +223,8 @@ pub(super) fn request_refund(order: &PlacedOrder, wanted: &WantedRefund<'_>) -> 
     let cause = match wanted.return_id {
         None => RefundCause::Goodwill,
         Some(return_id) => {
-            let book = order
-                .returns
-                .get(&return_id)
-                .ok_or(OrderRejection::NoSuchReturn { return_id })?;
+            let book =
+                order.returns.get(&return_id).ok_or(OrderRejection::NoSuchReturn { return_id })?;
             match book.status {
                 ReturnProgress::Approved | ReturnProgress::Received | ReturnProgress::Closed => {}
                 status @ (ReturnProgress::Requested | ReturnProgress::Declined) => {
@@ -244,7 +248,7 @@ pub(super) fn request_refund(order: &PlacedOrder, wanted: &WantedRefund<'_>) -> 
         };
         story.tell(OrderEvent::RefundRequested(event));
     }
-    story.end()
+    Ok(story.events)
 }
 
 pub(super) fn record_refund(order: &PlacedOrder, refund: RefundId) -> Decision {
@@ -255,11 +259,7 @@ pub(super) fn record_refund(order: &PlacedOrder, refund: RefundId) -> Decision {
     Ok(vec![OrderEvent::RefundCompleted(OrderRefundCompleted { refund })])
 }
 
-pub(super) fn record_refund_failure(
-    order: &PlacedOrder,
-    refund: RefundId,
-    code: &str,
-) -> Decision {
+pub(super) fn record_refund_failure(order: &PlacedOrder, refund: RefundId, code: &str) -> Decision {
     let known = order.refunds.get(&refund).ok_or(OrderRejection::NoSuchRefund { refund })?;
     if known.status != MovementStatus::Pending {
         return Ok(vec![]);

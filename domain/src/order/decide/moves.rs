@@ -23,9 +23,8 @@ impl PlacedOrder {
     /// so the answer cannot differ from them.
     pub fn available_actions(&self) -> Vec<Action> {
         let state = OrderState::Placed(Box::new(self.clone()));
-        let open = |command: &OrderCommand| {
-            decide(&state, command).is_ok_and(|events| !events.is_empty())
-        };
+        let open =
+            |command: &OrderCommand| decide(&state, command).is_ok_and(|events| !events.is_empty());
         let mut actions: Vec<_> =
             self.trials().into_iter().filter(open).map(|command| command.action()).collect();
         actions.sort_unstable();

@@ -13,9 +13,9 @@ use crate::pricing;
 use crate::quantity::Quantity;
 
 /// Lines of one order. An order is one event, and an event is at most one MiB.
-pub(in crate::order) const MAX_LINES: usize = 2_000;
+const MAX_LINES: usize = 2_000;
 /// Characters of a title.
-pub(in crate::order) const MAX_TITLE: usize = 200;
+const MAX_TITLE: usize = 200;
 
 /// An order is accepted when its lines can be told apart from nonsense and its prices add up. Prices
 /// are frozen here and never computed again.

@@ -9,7 +9,7 @@ use crate::order::event::{
     LineUnits, OrderEvent, OrderReturnApproved, OrderReturnClosed, OrderReturnDeclined,
     OrderReturnReceived, OrderReturnRequested, ReceivedUnits, ReturnReason,
 };
-use crate::order::state::{PlacedOrder, ReturnBook, ReturnProgress};
+use crate::order::state::{LineLedger, PlacedOrder, ReturnBook, ReturnProgress};
 use crate::personal::Sealed;
 
 /// Goods that left can be asked back once.
@@ -30,8 +30,11 @@ pub(super) fn request(
     for units in lines {
         let line = units.line;
         let before = asked.entry(line).or_default();
-        let returnable =
-            order.lines.get(line as usize).filter(|_| order.is_goods(line)).map(|it| it.returnable());
+        let returnable = order
+            .lines
+            .get(line as usize)
+            .filter(|_| order.is_goods(line))
+            .map(LineLedger::returnable);
         let available = returnable.unwrap_or(0).saturating_sub(*before);
         let requested = units.quantity.get();
         if requested > available {
@@ -80,7 +83,8 @@ pub(super) fn receive(
     let book = order.return_book(return_id)?;
     match book.status {
         ReturnProgress::Approved | ReturnProgress::Received => {}
-        status @ (ReturnProgress::Requested | ReturnProgress::Declined | ReturnProgress::Closed) => {
+        status
+        @ (ReturnProgress::Requested | ReturnProgress::Declined | ReturnProgress::Closed) => {
             return Err(OrderRejection::ReturnStatus { status });
         }
     }

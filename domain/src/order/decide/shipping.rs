@@ -92,7 +92,7 @@ pub(super) fn dispatch(
     let event = OrderShipmentDispatched { shipment, parcels };
     story.tell(OrderEvent::ShipmentDispatched(event));
     story.capture_for_shipment(shipment, order);
-    story.end()
+    Ok(story.events)
 }
 
 /// News of a parcel counts once. When the last parcel has arrived the shipment has.
@@ -116,7 +116,7 @@ pub(super) fn track(
     story.tell(OrderEvent::ShipmentTracked(tracked));
     story.deliver_if_all_parcels_have_arrived(shipment);
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 pub(super) fn deliver(
@@ -133,7 +133,7 @@ pub(super) fn deliver(
     let delivered = OrderShipmentDelivered { shipment, delivered_at };
     story.tell(OrderEvent::ShipmentDelivered(delivered));
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 fn must_have_left(book: &ShipmentBook) -> Result<(), OrderRejection> {

@@ -33,7 +33,9 @@ pub(super) fn record_allocation(order: &PlacedOrder, goods: &[SkuAllocation]) ->
         let Some(sku) = order.sku(line).filter(|_| order.is_goods(line)) else { continue };
         let (allocation, missing) = found.take(line, sku, ledger.wanted());
         lines.extend(allocation);
-        short.extend(Quantity::new(missing.into()).ok().map(|quantity| LineUnits { line, quantity }));
+        short.extend(
+            Quantity::new(missing.into()).ok().map(|quantity| LineUnits { line, quantity }),
+        );
     }
     let surplus = found.rest(order);
     lines.extend(surplus.iter().cloned());
@@ -53,7 +55,7 @@ pub(super) fn record_allocation(order: &PlacedOrder, goods: &[SkuAllocation]) ->
         let released = OrderLinesCancelled { lines: vec![], reason, movement, released: surplus };
         story.tell(OrderEvent::LinesCancelled(released));
     }
-    story.end()
+    Ok(story.events)
 }
 
 /// Goods that were awaited go to the lines that await them, in their order.
@@ -87,7 +89,7 @@ pub(super) fn record_backorder_filled(
         }
     }
     story.send_what_may_leave(id);
-    story.end()
+    Ok(story.events)
 }
 
 /// Delivery is promised when the goods are set aside or awaited, and the money is held or paid. From
@@ -111,7 +113,7 @@ pub(super) fn confirm(order: &PlacedOrder, id: OrderId) -> Decision {
     story.capture_at_once();
     story.send_what_may_leave(id);
     story.close_if_done();
-    story.end()
+    Ok(story.events)
 }
 
 /// An order is refused only before delivery was promised.
@@ -121,7 +123,7 @@ pub(super) fn reject(order: &PlacedOrder, reason: &RejectReason) -> Decision {
             let mut story = Story::of(order);
             story.tell(OrderEvent::Rejected(OrderRejected { reason: reason.clone() }));
             story.settle(CancelReason::Inventory);
-            story.end()
+            Ok(story.events)
         }
         OrderStatus::Cancelled(_) | OrderStatus::Rejected(_) => Ok(vec![]),
         OrderStatus::Confirmed | OrderStatus::Completed => Err(order.not_now(Action::Reject)),
@@ -147,18 +149,21 @@ pub(super) fn hold(
 }
 
 /// When the last hold is gone, what may leave leaves.
-pub(super) fn release_hold(order: &PlacedOrder, hold: &HoldName, id: OrderId) -> Decision {
+pub(super) fn release_hold(order: &PlacedOrder, hold: &HoldName, id: OrderId) -> Vec<OrderEvent> {
     if !order.holds.contains_key(hold) {
-        return Ok(vec![]);
+        return vec![];
     }
     let mut story = Story::of(order);
     story.tell(OrderEvent::HoldReleased(OrderHoldReleased { hold: hold.clone() }));
     story.send_what_may_leave(id);
-    story.end()
+    story.events
 }
 
 /// What the stock found, as it is handed out to lines.
-struct Found<'a>(BTreeMap<&'a Sku, (Vec<(LocationCode, u32)>, u32)>);
+struct Found<'a>(BTreeMap<&'a Sku, Shelves>);
+
+/// Units per location, and units that are awaited.
+type Shelves = (Vec<(LocationCode, u32)>, u32);
 
 impl<'a> Found<'a> {
     fn new(goods: &'a [SkuAllocation]) -> Self {
@@ -191,7 +196,7 @@ impl<'a> Found<'a> {
 
     /// What no line wants any more, by the first line of its SKU.
     fn rest(self, order: &PlacedOrder) -> Vec<LineAllocation> {
-        let of = |(sku, (places, backordered)): (&Sku, (Vec<(LocationCode, u32)>, u32))| {
+        let of = |(sku, (places, backordered)): (&Sku, Shelves)| {
             let line = order.lines_of(sku).next()?;
             let units: Vec<_> = places.into_iter().filter_map(located).collect();
             let something = !units.is_empty() || backordered > 0;

@@ -58,11 +58,7 @@ fn the_address_of_goods_that_have_left_cannot_be_changed() {
 #[test]
 fn an_edit_is_all_or_nothing() {
     let shop = Shop::confirmed(two_mugs_and_postage());
-    let edit = OrderEdit {
-        contact: Some(sealed("new")),
-        cancel: vec![units(0, 9)],
-        ..nothing()
-    };
+    let edit = OrderEdit { contact: Some(sealed("new")), cancel: vec![units(0, 9)], ..nothing() };
     assert!(matches!(shop.refuses(OrderCommand::Edit(edit)), OrderRejection::NotSoMany { .. }));
 }
 
@@ -94,9 +90,8 @@ fn an_edit_may_give_up_units_and_change_words_at_once() {
 
 #[test]
 fn a_guests_order_can_be_attached_to_one_customer() {
-    let to = |customer| {
-        OrderCommand::AttachCustomer { customer: CustomerRef::new(customer).unwrap() }
-    };
+    let to =
+        |customer| OrderCommand::AttachCustomer { customer: CustomerRef::new(customer).unwrap() };
     let mut shop = Shop::delivered(two_mugs_and_postage());
     shop.does(to("17850"));
     assert_eq!(shop.refuses(to("12345")), OrderRejection::OtherCustomer);

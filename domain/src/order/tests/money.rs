@@ -93,8 +93,7 @@ fn an_order_can_be_paid_in_several_ways() {
     assert_eq!(shop.order().payment_status(), PaymentStatus::PartiallyAuthorised);
     let payment_token = PaymentToken::new("tok_gift").unwrap();
     let (payment, amount) = (other_payment(), None);
-    let events =
-        shop.does(OrderCommand::RequestPayment { payment, payment_token, amount });
+    let events = shop.does(OrderCommand::RequestPayment { payment, payment_token, amount });
     assert!(matches!(&events[..], [OrderEvent::PaymentRequested(it)] if it.amount == gbp(500)));
     shop.does(OrderCommand::RecordAuthorisation { payment, amount: gbp(500), expires_at: None });
     shop.does(OrderCommand::Confirm { order: id() });
@@ -199,10 +198,7 @@ fn a_chargeback_counts_once_and_cannot_be_refunded_too() {
 #[test]
 fn other_currencies_and_amounts_of_nothing_are_refused() {
     let shop = Shop::delivered(two_mugs_and_postage());
-    assert!(matches!(
-        shop.refuses(refund_amount("none", 0)),
-        OrderRejection::NotPositive { .. }
-    ));
+    assert!(matches!(shop.refuses(refund_amount("none", 0)), OrderRejection::NotPositive { .. }));
     let euros = crate::money::Money::new(1, crate::money::Currency::EUR);
     let other = refund_of("euros", RefundOf::Amount(euros), None);
     assert!(matches!(shop.refuses(other), OrderRejection::OtherCurrency { .. }));

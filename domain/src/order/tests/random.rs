@@ -163,10 +163,7 @@ fn supply(order: &PlacedOrder, luck: i64) -> Vec<SkuAllocation> {
 fn check(order: &PlacedOrder) {
     for (n, (ledger, line)) in order.lines.iter().zip(&order.details.lines).enumerate() {
         let here = ledger.allocated_units() + ledger.backordered;
-        assert!(
-            ledger.cancelled + here + ledger.shipped <= ledger.ordered,
-            "line {n}: {ledger:?}"
-        );
+        assert!(ledger.cancelled + here + ledger.shipped <= ledger.ordered, "line {n}: {ledger:?}");
         assert!(ledger.delivered <= ledger.shipped, "line {n}: {ledger:?}");
         assert!(ledger.returned <= ledger.return_requested, "line {n}: {ledger:?}");
         assert!(ledger.return_requested <= ledger.shipped, "line {n}: {ledger:?}");
@@ -190,7 +187,8 @@ fn check(order: &PlacedOrder) {
         assert_eq!(order.waiting_shipments().count(), 0, "nothing leaves a cancelled order");
         // What came went back, or is on its way, or will be when it has come.
         let captured: i64 = order.payments.values().map(|it| it.captured).sum();
-        let failed = order.refunds.values().any(|it| matches!(it.status, MovementStatus::Failed(_)));
+        let failed =
+            order.refunds.values().any(|it| matches!(it.status, MovementStatus::Failed(_)));
         assert!(failed || captured <= order.refunded(), "money of a cancelled order was kept");
         let idle = order.payments.values().filter(|it| it.capturing == 0);
         assert!(idle.into_iter().all(|it| it.held() == 0 || it.voiding), "money held for nothing");

@@ -120,7 +120,9 @@ fn an_order_of_the_first_days_left_as_a_whole() {
         OrderEvent::Completed(OrderCompleted {}),
     ];
     let mut order = placed.order().clone();
-    story.iter().for_each(|event| order.apply(event));
+    for event in &story {
+        order.apply(event);
+    }
     assert_eq!(order.status, OrderStatus::Completed);
     assert_eq!(order.fulfilment_status(), FulfilmentStatus::Delivered);
     assert_eq!((order.lines[0].shipped, order.lines[1].shipped), (2, 0));

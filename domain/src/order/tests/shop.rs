@@ -159,6 +159,7 @@ pub(super) fn place_command(details: OrderDetails) -> OrderCommand {
     OrderCommand::Place { details, number: None, holds: vec![], placed_at: NOON }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads as a sentence at every call")]
 impl Shop {
     /// An order that was just placed.
     pub(super) fn with(details: OrderDetails) -> Self {
@@ -226,10 +227,6 @@ impl Shop {
             Err(rejection) => rejection,
             Ok(events) => panic!("{command:?} was accepted: {events:?}"),
         }
-    }
-
-    pub(super) fn state(&self) -> &OrderState {
-        &self.state
     }
 
     pub(super) fn order(&self) -> &PlacedOrder {
@@ -308,11 +305,7 @@ pub(super) fn refund_lines(name: &str, lines: &[LineUnits]) -> OrderCommand {
     refund_of(name, RefundOf::Lines(lines.to_vec()), None)
 }
 
-pub(super) fn refund_of(
-    name: &str,
-    what: RefundOf,
-    return_id: Option<ReturnId>,
-) -> OrderCommand {
+pub(super) fn refund_of(name: &str, what: RefundOf, return_id: Option<ReturnId>) -> OrderCommand {
     OrderCommand::RequestRefund {
         refund: refund(name),
         payment: None,

@@ -10,7 +10,8 @@ fn three_lines_of_mugs() -> OrderDetails {
 
 #[test]
 fn what_was_found_of_a_sku_goes_to_its_lines_in_their_order() {
-    let goods = vec![found("MUG", &[("main", 1), ("north", 4)], 0), found("CUP", &[("main", 1)], 0)];
+    let goods =
+        vec![found("MUG", &[("main", 1), ("north", 4)], 0), found("CUP", &[("main", 1)], 0)];
     let shop = Shop::with(three_lines_of_mugs()).then(OrderCommand::RecordAllocation { goods });
     assert_eq!(shop.line(0).allocated, [(place("main"), 1), (place("north"), 1)].into());
     assert_eq!(shop.line(2).allocated, [(place("north"), 3)].into());
