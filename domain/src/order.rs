@@ -21,6 +21,7 @@ mod evolve;
 mod ledger;
 mod state;
 mod status;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,7 @@ pub use state::{
     PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, Supply,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnStatus};
+pub use terms::*;
 
 use crate::decider::Decider;
 

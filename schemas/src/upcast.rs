@@ -117,6 +117,7 @@ fn with_plain_prices(mut old: Value) -> Value {
 ///
 /// # Errors
 /// [`Undecodable::UnknownVersion`] when a step is missing, or when `version` is newer than `newest`.
+/// [`Undecodable::Malformed`] when `data` is no JSON object, which every event is.
 pub fn lift(
     chain: &[Upcaster],
     event_type: &str,
@@ -128,6 +129,11 @@ pub fn lift(
         || Undecodable::UnknownVersion { event_type: event_type.to_owned(), version, newest };
     if version == 0 || version > newest {
         return Err(unknown());
+    }
+    if !data.is_object() {
+        // Steps may set fields of what they read.
+        let (event_type, reason) = (event_type.to_owned(), "it is not an object".to_owned());
+        return Err(Undecodable::Malformed { event_type, version, reason });
     }
     (version..newest).try_fold(data, |data, from| {
         let upcaster = chain.iter().find(|step| step.event_type == event_type && step.from == from);
@@ -191,10 +197,12 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_not_lifted_to_one() {
-        for nonsense in [json!(null), json!([]), json!("order"), json!({ "details": 7 })] {
-            let lifted = lift(UPCASTERS, "order-placed", 1, 2, nonsense).unwrap();
-            assert!(serde_json::from_value::<OrderPlaced>(lifted).is_err());
+        for nonsense in [json!(null), json!([]), json!("order")] {
+            let lifted = lift(UPCASTERS, "order-placed", 1, 2, nonsense);
+            assert!(matches!(lifted, Err(Undecodable::Malformed { version: 1, .. })));
         }
+        let lifted = lift(UPCASTERS, "order-placed", 1, 2, json!({ "details": 7 })).unwrap();
+        assert!(serde_json::from_value::<OrderPlaced>(lifted).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::details::OrderDetails;
-use super::event::{
+use super::terms::{
     CancelReason, HoldReason, LineUnits, ReceivedUnits, RefundReason, RejectReason, ReturnReason,
     ShippedBy,
 };

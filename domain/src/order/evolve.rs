@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use super::details::LineKind;
 use super::event::{
-    Disposition, LineAllocation, LineUnits, OrderEvent, OrderPlaced, OrderRefundRequested,
-    OrderReturnReceived, OrderShipmentDispatched, OrderShipmentRequested, ShippedBy,
+    OrderEvent, OrderPlaced, OrderRefundRequested, OrderReturnReceived, OrderShipmentDispatched,
+    OrderShipmentRequested,
 };
 use super::state::{
     Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
     PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus,
 };
+use super::terms::{Disposition, LineAllocation, LineUnits, ShippedBy};
 use crate::ids::{LocationCode, PaymentId, ReturnId, ShipmentId};
 use crate::shipment::BookedParcel;
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::details::{Handling, LineKind};
-use super::event::{LineUnits, RefundCause};
 use super::state::{LineLedger, MovementStatus, PaymentBook, PlacedOrder, ShipmentStatus};
+use super::terms::{LineUnits, RefundCause};
 use crate::ids::{LocationCode, Sku};
 use crate::money::Money;
 use crate::quantity::Quantity;

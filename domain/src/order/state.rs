@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::details::OrderDetails;
-use super::event::{
+use super::terms::{
     CancelReason, Disposition, HoldReason, LineUnits, RefundCause, RefundReason, RejectReason,
     ReturnReason, ShippedBy,
 };

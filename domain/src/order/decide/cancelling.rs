@@ -7,10 +7,10 @@ use crate::ids::{MovementId, OrderId};
 use crate::order::command::Action;
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    CancelReason, LineAllocation, LineUnits, OrderCancelled, OrderEvent, OrderLinesCancelled,
-    OrderShipmentCancelled,
+    OrderCancelled, OrderEvent, OrderLinesCancelled, OrderShipmentCancelled,
 };
 use crate::order::state::{OrderStatus, PlacedOrder};
+use crate::order::terms::{CancelReason, LineAllocation, LineUnits};
 use crate::quantity::Quantity;
 use crate::stock::LocatedUnits;
 

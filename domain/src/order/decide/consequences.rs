@@ -8,11 +8,11 @@ use crate::ids::{CaptureId, OrderId, PaymentId, RefundId, ShipmentId, derive_uui
 use crate::order::details::{CapturePolicy, DispatchPolicy, LineKind};
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    CancelReason, LineUnits, OrderCancelled, OrderCaptureRequested, OrderCompleted, OrderEvent,
-    OrderRefundRequested, OrderShipmentRequested, OrderVoidRequested, RefundCause, RefundReason,
-    ShippedBy,
+    OrderCancelled, OrderCaptureRequested, OrderCompleted, OrderEvent, OrderRefundRequested,
+    OrderShipmentRequested, OrderVoidRequested,
 };
 use crate::order::state::{OrderStatus, PlacedOrder};
+use crate::order::terms::{CancelReason, LineUnits, RefundCause, RefundReason, ShippedBy};
 
 impl Story {
     /// Money of an order is settled: what was paid for units that were given up goes back, and what

@@ -7,10 +7,11 @@ use crate::ids::CustomerRef;
 use crate::order::command::{Action, OrderEdit};
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    CancelReason, OrderBillingAddressChanged, OrderContactChanged, OrderCustomerAttached,
-    OrderEvent, OrderNoteChanged, OrderShippingAddressChanged, OrderTagsChanged,
+    OrderBillingAddressChanged, OrderContactChanged, OrderCustomerAttached, OrderEvent,
+    OrderNoteChanged, OrderShippingAddressChanged, OrderTagsChanged,
 };
 use crate::order::state::PlacedOrder;
+use crate::order::terms::CancelReason;
 
 /// Where goods go can be changed until the last of them has left; words about the order always.
 /// What is as wanted already is left alone.

@@ -11,13 +11,13 @@ use crate::money::Money;
 use crate::order::command::{Action, RefundOf};
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    CancelReason, LineUnits, OrderAuthorisationExpired, OrderCaptureFailed, OrderCaptureRequested,
-    OrderChargedBack, OrderEvent, OrderPaymentAuthorised, OrderPaymentCaptured,
-    OrderPaymentDeclined, OrderPaymentReceived, OrderPaymentRequested, OrderPaymentVoided,
-    OrderRefundCompleted, OrderRefundFailed, OrderRefundRequested, OrderVoidRequested, RefundCause,
-    RefundReason,
+    OrderAuthorisationExpired, OrderCaptureFailed, OrderCaptureRequested, OrderChargedBack,
+    OrderEvent, OrderPaymentAuthorised, OrderPaymentCaptured, OrderPaymentDeclined,
+    OrderPaymentReceived, OrderPaymentRequested, OrderPaymentVoided, OrderRefundCompleted,
+    OrderRefundFailed, OrderRefundRequested, OrderVoidRequested,
 };
 use crate::order::state::{MovementStatus, OrderStatus, PaymentBook, PlacedOrder, ReturnProgress};
+use crate::order::terms::{CancelReason, LineUnits, RefundCause, RefundReason};
 use crate::personal::Sealed;
 
 /// Another payment is asked for when the order is open and something is neither held nor paid.

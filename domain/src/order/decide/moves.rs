@@ -9,11 +9,11 @@ use crate::ids::{
     PaymentId, PaymentToken, RefundId, ReturnId, ShipmentId, Tag,
 };
 use crate::order::command::{Action, OrderCommand, OrderEdit, RefundOf};
-use crate::order::event::{
+use crate::order::state::{OrderState, PlacedOrder, ReturnProgress, ShipmentStatus};
+use crate::order::terms::{
     CancelReason, Disposition, HoldReason, LineUnits, ReceivedUnits, RefundReason, ReturnReason,
     ShippedBy,
 };
-use crate::order::state::{OrderState, PlacedOrder, ReturnProgress, ShipmentStatus};
 use crate::quantity::Quantity;
 use crate::shipment::TrackingStatus;
 

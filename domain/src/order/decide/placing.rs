@@ -8,7 +8,8 @@ use super::Decision;
 use crate::ids::{HoldName, OrderNumber};
 use crate::order::details::OrderDetails;
 use crate::order::error::OrderRejection;
-use crate::order::event::{HoldReason, OrderEvent, OrderHeld, OrderPlaced};
+use crate::order::event::{OrderEvent, OrderHeld, OrderPlaced};
+use crate::order::terms::HoldReason;
 use crate::pricing;
 use crate::quantity::Quantity;
 

@@ -6,10 +6,11 @@ use super::Decision;
 use crate::ids::{MovementId, ReturnId};
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    LineUnits, OrderEvent, OrderReturnApproved, OrderReturnClosed, OrderReturnDeclined,
-    OrderReturnReceived, OrderReturnRequested, ReceivedUnits, ReturnReason,
+    OrderEvent, OrderReturnApproved, OrderReturnClosed, OrderReturnDeclined, OrderReturnReceived,
+    OrderReturnRequested,
 };
 use crate::order::state::{LineLedger, PlacedOrder, ReturnBook, ReturnProgress};
+use crate::order::terms::{LineUnits, ReceivedUnits, ReturnReason};
 use crate::personal::Sealed;
 
 /// Goods that left can be asked back once.

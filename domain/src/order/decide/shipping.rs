@@ -7,10 +7,11 @@ use crate::ids::{LocationCode, ShipmentId};
 use crate::order::command::Action;
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    LineUnits, OrderEvent, OrderShipmentCancelled, OrderShipmentCleared, OrderShipmentDelivered,
-    OrderShipmentDispatched, OrderShipmentRequested, OrderShipmentTracked, ShippedBy,
+    OrderEvent, OrderShipmentCancelled, OrderShipmentCleared, OrderShipmentDelivered,
+    OrderShipmentDispatched, OrderShipmentRequested, OrderShipmentTracked,
 };
 use crate::order::state::{OrderStatus, PlacedOrder, ShipmentBook, ShipmentStatus};
+use crate::order::terms::{LineUnits, ShippedBy};
 use crate::shipment::{BookedParcel, TrackingStatus};
 
 /// Only what is set aside at a location, and in no other shipment, can leave from there.

@@ -8,11 +8,13 @@ use crate::order::command::{Action, SkuAllocation};
 use crate::order::details::LineKind;
 use crate::order::error::OrderRejection;
 use crate::order::event::{
-    CancelReason, HoldReason, LineAllocation, LineUnits, OrderAllocated, OrderBackorderFilled,
-    OrderConfirmed, OrderEvent, OrderHeld, OrderHoldReleased, OrderLinesCancelled, OrderRejected,
-    RejectReason, StockRevision,
+    OrderAllocated, OrderBackorderFilled, OrderConfirmed, OrderEvent, OrderHeld, OrderHoldReleased,
+    OrderLinesCancelled, OrderRejected,
 };
 use crate::order::state::{OrderStatus, PlacedOrder};
+use crate::order::terms::{
+    CancelReason, HoldReason, LineAllocation, LineUnits, RejectReason, StockRevision,
+};
 use crate::personal::Sealed;
 use crate::quantity::Quantity;
 use crate::stock::LocatedUnits;
