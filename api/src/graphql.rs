@@ -11,16 +11,20 @@ pub(crate) mod gate;
 
 mod input;
 mod model;
+mod persons;
 mod scalars;
 
 pub(crate) mod error;
 mod user_error;
 
+mod auto_hold;
 mod freshness;
 mod known_skus;
 mod live;
 mod loaders;
+mod numbers;
 mod page;
+mod references;
 pub(crate) mod request;
 
 mod mutation;

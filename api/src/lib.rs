@@ -23,5 +23,5 @@ pub use graphql::access::{ACCESS, Access};
 pub use graphql::schema::sdl;
 pub use http::health::{Check, CheckFailed};
 pub use http::scenario::{Lines, Scenarios};
-pub use options::Options;
+pub use options::{HoldAbove, Options, OrderNumberPrefix};
 pub use server::{Deps, Server, serve};

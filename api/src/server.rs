@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use journal::Journal;
+use keyring::Keyring;
 use projector::read_model::Reader;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -32,6 +33,8 @@ pub struct Deps {
     pub journal: Journal,
     /// Where queries are answered from.
     pub reader: Reader,
+    /// What personal data are sealed and opened with.
+    pub keyring: Keyring,
     /// Who is let in.
     pub verifier: Verifier,
     /// Limits on requests. Address and keys were used before: for the listener and the verifier.
@@ -73,10 +76,10 @@ impl Server {
 /// When the listener has no address.
 pub fn serve(listener: TcpListener, deps: Deps, shutdown: CancellationToken) -> io::Result<Server> {
     let address = listener.local_addr()?;
-    let Deps { journal, reader, verifier, options, scenarios, checks } = deps;
+    let Deps { journal, reader, keyring, verifier, options, scenarios, checks } = deps;
     let clock = journal.clock().clone();
     let checks = Arc::new(Checks::new(journal.clone(), reader.clone(), checks));
-    let schema = schema::build(Services::new(journal, reader));
+    let schema = schema::build(Services::new(journal, reader, keyring, &options));
     let tasks = TaskTracker::new();
     let app = App {
         gate: Gate::new(schema, options.request_time_limit),

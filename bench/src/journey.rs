@@ -24,7 +24,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let client = eventstore::Client::new(stage.event_store.connection_string().parse()?)?;
     let partners = prompt_partners().await?;
     let options = process_managers::Options::for_partners_at(&partners.base_url());
-    let managers = ProcessManager::start(stage.journal.clone(), &options)?;
+    let managers = ProcessManager::start(stage.journal.clone(), stage.keyring.clone(), &options)?;
     let buyer = Buyer::new(&stage)?;
     buyer.receive(SKUS).await?;
 
@@ -65,17 +65,25 @@ async fn prompt_partners() -> anyhow::Result<Simulator> {
     Ok(partner_simulator::serve(free_port().await?, options)?)
 }
 
-/// Waits until as many processes have finished as orders were placed.
+/// Waits until all orders are complete and no process is at work any more.
 async fn all_finished(journal: &Journal, start: Instant) -> anyhow::Result<()> {
-    let processes = Filter::categories(&["fulfilment"]);
-    let mut events = journal.subscribe(processes, Position::START);
-    let mut finished = 0;
-    while finished < ORDERS {
+    let filter = Filter::categories(&["order", "fulfilment"]);
+    let mut events = journal.subscribe(filter, Position::START);
+    let (mut completed, mut at_work) = (0, 0);
+    while completed < ORDERS || at_work > 0 {
         for delivery in events.next_batch(2_000).await {
             let Delivery::Event(event) = delivery else { continue };
-            finished += usize::from(event.event_type == "fulfilment-finished");
+            match event.event_type.as_str() {
+                "order-completed" => completed += 1,
+                "fulfilment-started" => at_work += 1,
+                "fulfilment-finished" => at_work -= 1,
+                _ => {}
+            }
         }
-        ensure!(start.elapsed() < Duration::from_mins(5), "{finished} of {ORDERS} finished");
+        ensure!(
+            start.elapsed() < Duration::from_mins(5),
+            "{completed} of {ORDERS} completed, {at_work} processes at work"
+        );
     }
     Ok(())
 }

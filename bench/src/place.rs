@@ -13,6 +13,8 @@ const BLOCK: usize = 200;
 const BLOCKS: usize = 6;
 /// The first block of each is not counted.
 const WARM_UP: usize = 1;
+/// Order numbers that one append reserves.
+const NUMBERS_TOGETHER: usize = 100;
 /// What one placing may cost, in bare appends.
 const LIMIT: f64 = 3.0;
 
@@ -40,10 +42,13 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     println!("  bare append          p50 {:>8.3?}  p99 {:>8.3?}", append.median, append.p99);
     println!("  place through GraphQL p50 {:>7.3?}  p99 {:>8.3?}", place.median, place.p99);
     let calls = 2 * BLOCK * BLOCKS;
-    println!("  {written} events written by {calls} calls");
+    // Order numbers are reserved a hundred at a time, and ahead.
+    let numbers = BLOCK * BLOCKS / NUMBERS_TOGETHER + 2;
+    println!("  {written} events written by {calls} calls, at most {numbers} of them for order numbers");
     println!("  ratio of medians {ratio:.2} (at most {LIMIT})");
     stage.clear().await?;
-    ensure!(written == calls, "placing an order costs more than one append");
+    let is_one_each = (calls..=calls + numbers).contains(&written);
+    ensure!(is_one_each, "placing an order costs more than one append");
     ensure!(ratio <= LIMIT, "placing an order costs {ratio:.2} bare appends, more than {LIMIT}");
     Ok(())
 }
@@ -101,15 +106,22 @@ async fn place_block(buyer: &Buyer) -> anyhow::Result<Vec<Duration>> {
 fn placed_event() -> Value {
     let price = json!({ "minor": 1250, "currency": "GBP" });
     let line = json!({ "sku": "MUG-1", "title": "Mug", "kind": "goods", "quantity": 2, "unitPrice": price });
+    let priced = json!({ "subtotal": 2500, "discount": 0, "orderDiscount": 0, "tax": 0,
+        "total": 2500, "unit": 1250, "dearerUnits": 0 });
     json!({
+        "number": "1001",
         "details": {
             "channel": "web",
             "country": "GB",
             "lines": [line, line, line],
+            "pricesIncludeTax": false,
             "currency": "GBP",
             "total": { "minor": 7500, "currency": "GBP" },
             "handling": { "by": "partners", "paymentToken": "tok_ok" },
+            "policies": { "acceptance": "all-or-nothing", "capture": "on-ship", "dispatch": "automatic" },
         },
+        "prices": { "lines": [priced, priced, priced], "subtotal": 7500, "discount": 0, "tax": 0,
+            "total": 7500 },
         "placedAt": "2026-01-01T12:00:00Z",
     })
 }
@@ -121,7 +133,7 @@ fn metadata() -> Value {
         "$correlationId": id,
         "$causationId": id,
         "actor": "client:development",
-        "schemaVersion": 1,
+        "schemaVersion": 2,
         "recordedAt": "2026-01-01T12:00:00Z",
     })
 }

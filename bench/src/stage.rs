@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::Deps;
 use api::auth::DevelopmentIssuer;
 use journal::{Clock as _, Journal, SystemClock};
+use keyring::{Keyring, MasterKeys};
 use private_postgres::{Binaries, Cluster};
 use projector::read_model::Reader;
 use tokio::net::TcpListener;
@@ -16,6 +17,7 @@ pub(crate) struct Stage {
     pub(crate) token: String,
     pub(crate) event_store: embedded_store::Server,
     pub(crate) journal: Journal,
+    pub(crate) keyring: Keyring,
     postgres: Cluster,
     folder: std::path::PathBuf,
 }
@@ -36,8 +38,10 @@ impl Stage {
         let options = api::Options::default();
         let issuer = DevelopmentIssuer::open(&folder)?;
         let token = issuer.token(&options.jwt_audience, None, SystemClock.now())?;
+        let keyring = Keyring::new(journal.clone(), MasterKeys::random());
         let deps = Deps {
             journal: journal.clone(),
+            keyring: keyring.clone(),
             reader: Reader::connect_lazy(&postgres.url())?,
             verifier: issuer.verifier(&options.jwt_audience, None)?,
             options,
@@ -46,7 +50,7 @@ impl Stage {
         };
         let server = api::serve(free_port().await?, deps, CancellationToken::new())?;
         let graphql = format!("http://{}/graphql", server.address());
-        Ok(Self { graphql, token, event_store, journal, postgres, folder })
+        Ok(Self { graphql, token, event_store, journal, keyring, postgres, folder })
     }
 
     pub(crate) async fn clear(self) -> anyhow::Result<()> {

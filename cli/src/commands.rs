@@ -1,5 +1,6 @@
 //! The commands of the CLI, one file each.
 
+pub(crate) mod erase_customer;
 pub(crate) mod import;
 pub(crate) mod projections;
 pub(crate) mod roles;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(crate) struct Location {
-    /// Folder of a store on embedded defaults: event store, Postgres, development token.
+    /// Folder of a store on embedded defaults: event store, Postgres, master key, development token.
     /// Default: `.orderstore` in the current folder, or `/var/lib/orderstore` when started as root
     /// in a folder that the database's user may not enter
     #[arg(long, value_name = "FOLDER", env = "ORDERSTORE_DATA_DIR")]
@@ -67,6 +67,11 @@ impl DataDir {
 
     pub(crate) fn partners(&self) -> PathBuf {
         self.0.join("partners")
+    }
+
+    /// The master key of personal data; whoever has it and the event store can read them.
+    pub(crate) fn master_key_file(&self) -> PathBuf {
+        self.0.join("master-key")
     }
 
     fn token_file(&self) -> PathBuf {

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::erase_customer::EraseCustomer;
 use crate::commands::import::Import;
 use crate::commands::projections::Projections;
 use crate::commands::roles::{
@@ -76,6 +77,8 @@ enum Command {
     Import(Box<Import>),
     /// Tells a story: an order from placed to its end, event by event
     Scenario(Box<Scenario>),
+    /// Forgets who a customer is: destroys the keys of their personal data
+    EraseCustomer(EraseCustomer),
     /// Audits: lists streams, shows every event with its actor and cause
     Streams(Streams),
     /// Read models: how far they are, and how to rebuild them
@@ -111,6 +114,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(migrate) => migrate.run().await,
         Command::Import(import) => import.run().await,
         Command::Scenario(scenario) => scenario.run().await,
+        Command::EraseCustomer(erase) => erase.run().await,
         Command::Streams(streams) => streams.run().await,
         Command::Projections(projections) => projections.run().await,
         Command::Schema(Schema {}) => {

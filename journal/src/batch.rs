@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::backoff::Backoff;
 use crate::lane::{Answer, Waiting};
 use crate::repository::{Known, Shared};
-use crate::{Appended, Context, Error, ExecuteError, Executed, Proposed, ids};
+use crate::{Appended, Context, Error, ExecuteAtError, ExecuteError, Executed, Proposed, ids};
 
 /// So many times a batch meets a stream that has moved on before its callers are told.
 const CONFLICTS: u32 = 8;
@@ -66,9 +66,38 @@ struct Plan<D: Aggregate> {
     after: D::State,
 }
 
+impl<D: Aggregate> Plan<D> {
+    /// The verdict on a command that was meant for another revision than the one it is decided at,
+    /// unless it is in effect already, or there is nothing that could have moved.
+    fn moved(
+        &self,
+        base: &Known<D>,
+        expected: Option<u64>,
+        decided: &Result<Vec<D::Event>, D::Rejection>,
+    ) -> Option<Verdict<D>> {
+        let expected = expected?;
+        let planned = self.events.len() as u64;
+        let actual = match base.revision {
+            Some(revision) => Some(revision + planned),
+            None => planned.checked_sub(1),
+        };
+        let stands = match decided {
+            Ok(events) => events.is_empty(),
+            Err(_) => actual.is_none(),
+        };
+        let moved = actual != Some(expected) && !stands;
+        moved.then_some(Verdict::Moved { expected, actual })
+    }
+}
+
 enum Verdict<D: Decider> {
     Accepted(Vec<D::Event>),
     Rejected(D::Rejection),
+    /// Meant for revision `expected`, decided at `actual`.
+    Moved {
+        expected: u64,
+        actual: Option<u64>,
+    },
     Panicked,
 }
 
@@ -126,10 +155,11 @@ impl<D: Aggregate> Batch<'_, D> {
         let mut plan =
             Plan { verdicts: Vec::new(), events: Vec::new(), after: (*base.state).clone() };
         let mut bytes = 0;
-        for Waiting { command, context, .. } in &self.waiting {
+        for Waiting { command, context, expected, .. } in &self.waiting {
             // One command that panics must not take its neighbours with it.
             let decided = catch_unwind(AssertUnwindSafe(|| D::decide(&plan.after, command)));
             let verdict = match decided {
+                Ok(decided) if let Some(moved) = plan.moved(base, *expected, &decided) => moved,
                 Ok(Ok(events)) => {
                     let proposed: Vec<_> =
                         propose(&events, context, attempt, recorded_at).collect();
@@ -190,14 +220,19 @@ impl<D: Aggregate> Batch<'_, D> {
         if self.conflicts > 1 {
             tokio::time::sleep(self.backoff.next()).await;
         }
-        // A stream that is shorter than we know it was restored or deleted: forget what we know.
-        let known = if actual < base.revision {
-            let known = self.shared.read_on(self.id, None).await.map_err(Failure::Store)?;
-            self.shared.correct(self.id, &known);
+        let mut known = None;
+        if actual >= base.revision {
+            let read = self.shared.read_on(self.id, Some(base)).await.map_err(Failure::Store)?;
+            // Not as far as the store says it goes: what there was has been deleted.
+            known = Some(read).filter(|read| read.revision >= actual);
+        }
+        let known = if let Some(known) = known {
+            self.shared.remember(self.id, &known);
             known
         } else {
-            let known = self.shared.read_on(self.id, Some(base)).await.map_err(Failure::Store)?;
-            self.shared.remember(self.id, &known);
+            // It was deleted, or restored and is shorter than we know it: forget what we know.
+            let known = self.shared.read_on(self.id, None).await.map_err(Failure::Store)?;
+            self.shared.correct(self.id, &known);
             known
         };
         self.known = Some(known);
@@ -212,7 +247,7 @@ impl<D: Aggregate> Batch<'_, D> {
         if plan.verdicts.iter().filter(|verdict| writes(verdict)).count() > 1 {
             self.bytes_together = 0;
         } else if let Some(large) = plan.verdicts.iter().position(writes) {
-            reply(self.waiting.remove(large), Err(ExecuteError::Store(error)));
+            reply(self.waiting.remove(large), Err(ExecuteError::Store(error).into()));
         }
     }
 
@@ -229,8 +264,11 @@ impl<D: Aggregate> Batch<'_, D> {
                     revision: known.revision.unwrap_or(0),
                     position: known.position,
                 }),
-                Verdict::Rejected(rejection) => Err(ExecuteError::Rejected(rejection)),
-                Verdict::Panicked => Err(ExecuteError::Store(Error::GivenUp)),
+                Verdict::Rejected(rejection) => Err(ExecuteError::Rejected(rejection).into()),
+                Verdict::Moved { expected, actual } => {
+                    Err(ExecuteAtError::Moved { expected, actual })
+                }
+                Verdict::Panicked => Err(ExecuteError::Store(Error::GivenUp).into()),
             };
             reply(waiting, answer);
         }
@@ -242,7 +280,7 @@ impl<D: Aggregate> Batch<'_, D> {
                 Failure::Store(error) => ExecuteError::Store(error.clone()),
                 Failure::Contended => ExecuteError::Contended,
             };
-            reply(waiting, Err(error));
+            reply(waiting, Err(error.into()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The journal: appending to streams, and reading them. Every call is bounded.
+//! The journal: appending to streams, reading and deleting them. Every call is bounded.
 //!
 //! What is decided before an append is not here (`repository`), nor how the client is kept alive
 //! (`gateway`).
@@ -6,7 +6,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use eventstore::{AppendToStreamOptions, EventData, ReadAllOptions, StreamPosition};
+use eventstore::{
+    AppendToStreamOptions, DeleteStreamOptions, EventData, ReadAllOptions, StreamPosition,
+};
+use futures::FutureExt as _;
 use futures::stream::{self, BoxStream, StreamExt};
 use schemas::StreamName;
 
@@ -98,6 +101,57 @@ impl Journal {
                 Asked::No(error) => return Err(self.not_appended(stream, expected, &events, error)),
                 Asked::Again => {}
             }
+        }
+    }
+
+    /// Deletes `stream` if its last event is number `revision`: it reads as if it had never been,
+    /// and the next append goes on with the next number. Deleting it again changes nothing.
+    ///
+    /// The embedded store destroys at once what the events said, `EventStoreDB` with a scavenge of a
+    /// completed chunk. **Neither removes the last event**: what must go must not be the last.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when the last event has another number. [`Error::Unavailable`] with
+    /// `in_doubt` when it is unknown whether the stream was deleted.
+    pub async fn delete_stream(&self, stream: &StreamName, revision: u64) -> Result<(), Error> {
+        let expected = ExpectedRevision::Exact(revision);
+        let mut effort = self.gateway.effort();
+        loop {
+            let checked = effort.client().await?;
+            let options = DeleteStreamOptions::default()
+                .expected_revision(wire::expected(expected))
+                .deadline(effort.share());
+            // The client's futures are very deep; behind a pointer, they do not make ours so.
+            let deleting = checked.client.delete_stream(stream.as_str(), &options).boxed();
+            match effort.ask(checked.check, deleting).await? {
+                Asked::Answer(_position) => return Ok(()),
+                Asked::No(error) => return Err(self.not_deleted(stream, expected, &error).await),
+                Asked::Again => {}
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the client's errors, not ours")]
+    async fn not_deleted(
+        &self,
+        stream: &StreamName,
+        expected: ExpectedRevision,
+        error: &eventstore::Error,
+    ) -> Error {
+        match error {
+            eventstore::Error::ResourceDeleted => {
+                Error::StreamDeleted { stream: stream.to_string() }
+            }
+            // The client does not understand this answer to a delete and passes it on as text.
+            eventstore::Error::Grpc { message, .. } if message.contains("WrongExpectedVersion") => {
+                let last = match self.read_last(stream, 1).await {
+                    Ok(last) => last,
+                    Err(error) => return error,
+                };
+                let actual = last.first().map(|event| event.revision);
+                Error::Conflict { stream: stream.clone(), expected, actual }
+            }
+            other => self.gateway.refusal(other),
         }
     }
 

@@ -12,18 +12,20 @@ use schemas::Aggregate;
 use tokio::sync::oneshot;
 
 use crate::repository::Shared;
-use crate::{Context, ExecuteError, Executed, batch};
+use crate::{Context, ExecuteAtError, Executed, batch};
 
 /// More commands than this are not decided together.
 const TOGETHER: usize = 512;
 
 /// What a caller gets.
-pub(crate) type Answer<D> = Result<Executed<D>, ExecuteError<<D as domain::Decider>::Rejection>>;
+pub(crate) type Answer<D> = Result<Executed<D>, ExecuteAtError<<D as domain::Decider>::Rejection>>;
 
 /// A command that waits to be decided.
 pub(crate) struct Waiting<D: Aggregate> {
     pub(crate) command: D::Command,
     pub(crate) context: Context,
+    /// Revision that the stream must be at, if the caller cares.
+    pub(crate) expected: Option<u64>,
     pub(crate) answer: oneshot::Sender<Answer<D>>,
 }
 

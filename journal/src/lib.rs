@@ -2,7 +2,7 @@
 //!
 //! Everybody else sees four things:
 //!
-//! - [`Journal`]: append to a stream at an exact revision, read streams, follow everything.
+//! - [`Journal`]: append to a stream at an exact revision, read and delete streams, follow everything.
 //! - [`Repository`]: the one write path, from a command to its durable events.
 //! - [`Subscription`]: every event of some categories, in order, for ever.
 //! - [`Clock`] and [`ids`]: the homes of time and of new ids.
@@ -25,6 +25,8 @@
 //!   before it, and appended in one call. A stream that is known costs no read.
 //! - **Whether a repeated command has an effect is for the decider to say**: in effect already
 //!   means no events.
+//! - **A command may name the revision it is meant for** ([`Repository::execute_at`]). It is then
+//!   carried out there, or found in effect already, or told where the stream is.
 //! - **Memory is bounded**: what waits in a subscription (1024 deliveries, 8 MiB), the page of
 //!   an [`EventStream`] (512 events, about 4 MiB), states of streams (by number), and nothing at all for a stream without commands under way.
 //! - **Credentials are never printed**, not even when the address is malformed.
@@ -39,6 +41,7 @@
 //! | No failover: a lost node is asked for ever. | After trouble the connection is checked; if the check fails, a new client looks for a node (`gateway`). |
 //! | Deadlines are only a header. | A time-out of our own around every call (`gateway`). |
 //! | A wrong revision closes a batch append. | Only unary appends; batches are made before (`batch`). |
+//! | A wrong revision of a delete is an unknown error. | Told by its text (`journal`). |
 //! | A subscription that is ended in good order becomes an endless loop that cannot be aborted. | Its warnings are counted, and it is unwound (`endless`). |
 //! | It resumes a subscription from the last event, not from checkpoints. | Its own resuming stays off; we keep the position (`subscription`). |
 //! | It panics when TLS was set up before it, or certificates are unreadable, even without TLS. | [`prepare_tls`], and [`Error::Tls`] when it is too late. |
@@ -80,6 +83,6 @@ pub use event::{Appended, ExpectedRevision, Proposed, Recorded};
 pub use journal::{EventStream, Journal};
 pub use options::{Address, Options};
 pub use position::{NotAPosition, Position};
-pub use repository::{Context, ExecuteError, Executed, Loaded, Repository, Stats};
+pub use repository::{Context, ExecuteAtError, ExecuteError, Executed, Loaded, Repository, Stats};
 pub use subscription::{Delivery, Filter, Subscription};
 pub use tls::prepare_tls;

@@ -72,6 +72,22 @@ pub enum ExecuteError<R: std::error::Error + 'static> {
     Contended,
 }
 
+/// Why a command that was meant for one revision of its stream was not carried out.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum ExecuteAtError<R: std::error::Error + 'static> {
+    /// The stream is not where the caller believes it to be: somebody has written to it.
+    #[error("the stream is not at revision {expected} any more; look at it again")]
+    Moved {
+        /// Where the caller believes it to be.
+        expected: u64,
+        /// Where it is; nothing when it has no events.
+        actual: Option<u64>,
+    },
+    /// It would not have been carried out at any revision.
+    #[error("the command was not carried out")]
+    Failed(#[from] ExecuteError<R>),
+}
+
 /// What a repository has done since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
@@ -139,10 +155,35 @@ impl<D: Aggregate> Repository<D> {
         command: D::Command,
         context: Context,
     ) -> Result<Executed<D>, ExecuteError<D::Rejection>> {
+        self.execute_at(id, command, context, None).await.map_err(|error| match error {
+            ExecuteAtError::Failed(error) => error,
+            // Nobody expected anything, so nothing was found to have moved.
+            ExecuteAtError::Moved { .. } => ExecuteError::Contended,
+        })
+    }
+
+    /// The same, but only if the stream is at the revision `expected`, when one is given.
+    ///
+    /// The expectation is held against the very state that the command is decided on: others that
+    /// wait for the same stream and are decided before it count as written. A command that is
+    /// already in effect is answered as such wherever the stream is, since repeating it after its
+    /// answer got lost would otherwise always fail. What a stream without events does not allow is
+    /// rejected, not moved: there is nothing to look at again.
+    ///
+    /// # Errors
+    /// [`ExecuteAtError::Moved`] when the stream is at another revision; that goes before any rule
+    /// that forbids the command there. Everything else as [`execute`](Self::execute).
+    pub async fn execute_at(
+        &self,
+        id: &D::Id,
+        command: D::Command,
+        context: Context,
+        expected: Option<u64>,
+    ) -> Result<Executed<D>, ExecuteAtError<D::Rejection>> {
         self.shared.counters.commands.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
-        Lanes::enter(&self.shared, id, Waiting { command, context, answer });
-        answered.await.unwrap_or(Err(ExecuteError::Store(Error::GivenUp)))
+        Lanes::enter(&self.shared, id, Waiting { command, context, expected, answer });
+        answered.await.unwrap_or(Err(ExecuteError::Store(Error::GivenUp).into()))
     }
 
     /// The state of the stream of `id` as it is now; `None` when it has no events.

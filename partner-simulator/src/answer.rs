@@ -38,12 +38,15 @@ impl Problem {
                 Refusal::IdempotencyConflict
                 | Refusal::KeyClosed
                 | Refusal::NotAuthorised
+                | Refusal::AuthorisationExpired
                 | Refusal::AlreadyHandedOver
                 | Refusal::ShipmentCancelled => StatusCode::CONFLICT,
                 Refusal::UnknownPayment | Refusal::UnknownShipment => StatusCode::NOT_FOUND,
-                Refusal::AmountTooLarge { .. } | Refusal::DestinationNotServed => {
-                    StatusCode::UNPROCESSABLE_ENTITY
-                }
+                Refusal::CaptureDeclined => StatusCode::PAYMENT_REQUIRED,
+                Refusal::AmountTooLarge { .. }
+                | Refusal::RefundRefused
+                | Refusal::ChargedBack
+                | Refusal::DestinationNotServed => StatusCode::UNPROCESSABLE_ENTITY,
                 Refusal::InvalidRequest(_) => StatusCode::BAD_REQUEST,
             },
             Self::Malformed(_) => StatusCode::BAD_REQUEST,

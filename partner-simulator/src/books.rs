@@ -7,13 +7,13 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use crate::ledger::{Error, Fact, Ledger, Line};
-use crate::payment::{self, Payment};
+use crate::payment::{self, Account};
 use crate::refusal::Refusal;
 use crate::shipment::{self, Shipment};
 
 #[derive(Debug)]
 pub(crate) struct Books {
-    payments: BTreeMap<String, Payment>,
+    payments: BTreeMap<String, Account>,
     shipments: BTreeMap<String, Shipment>,
     ledger: Ledger,
 }
@@ -42,7 +42,7 @@ impl Books {
             ledger: Ledger::Forgetful,
         };
         if let Some(folder) = folder {
-            books.ledger = Ledger::open(folder, |line| books.apply(line.fact))?;
+            books.ledger = Ledger::open(folder, |line| books.apply(line))?;
         }
         Ok(books)
     }
@@ -52,7 +52,7 @@ impl Books {
         self.ledger = Ledger::Closed;
     }
 
-    pub(crate) fn payments(&self) -> impl Iterator<Item = (&String, &Payment)> {
+    pub(crate) fn payments(&self) -> impl Iterator<Item = (&String, &Account)> {
         self.payments.iter()
     }
 
@@ -61,7 +61,7 @@ impl Books {
     }
 
     /// An unused key gives a payment that is not known.
-    pub(crate) fn payment(&self, key: &str) -> Payment {
+    pub(crate) fn payment(&self, key: &str) -> Account {
         self.payments.get(key).cloned().unwrap_or_default()
     }
 
@@ -74,8 +74,8 @@ impl Books {
         &mut self,
         key: &str,
         at: DateTime<Utc>,
-        decide: impl FnOnce(&Payment) -> payment::Decision,
-    ) -> Result<After<Payment>, NotChanged> {
+        decide: impl FnOnce(&Account) -> payment::Decision,
+    ) -> Result<After<Account>, NotChanged> {
         let decision = decide(&self.payment(key)).map_err(NotChanged::Refused)?;
         let fact = decision.map(|entry| Fact::Payment { key: key.to_owned(), entry });
         let changed = self.store(at, fact)?;
@@ -98,14 +98,16 @@ impl Books {
         let Some(fact) = fact else { return Ok(false) };
         let line = Line { at, fact };
         self.ledger.append(&line).map_err(NotChanged::NotStored)?;
-        self.apply(line.fact);
+        self.apply(line);
         Ok(true)
     }
 
-    fn apply(&mut self, fact: Fact) {
-        match fact {
+    fn apply(&mut self, line: Line) {
+        match line.fact {
             Fact::Payment { key, entry } => self.payments.entry(key).or_default().apply(entry),
-            Fact::Shipment { key, entry } => self.shipments.entry(key).or_default().apply(entry),
+            Fact::Shipment { key, entry } => {
+                self.shipments.entry(key).or_default().apply(entry, line.at);
+            }
         }
     }
 }

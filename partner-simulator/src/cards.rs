@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 /// How long `tok_slow` waits before anything is authorised.
 pub(crate) const SLOW: Duration = Duration::from_millis(600);
+
+/// How long a card's bank holds money, unless the card is `tok_expiring`.
+pub(crate) const HOLD: TimeDelta = TimeDelta::days(7);
 
 /// How often `tok_flaky` fails before it works.
 pub(crate) const FLAKY_FAILURES: u32 = 2;
@@ -20,6 +25,18 @@ pub(crate) enum Card {
     Slow,
     /// Fails twice before anything is done, then authorises.
     Flaky,
+    /// Authorises after a while.
+    Pending,
+    /// Authorises for a short while.
+    Expiring,
+    /// Pays after a while.
+    CapturePending,
+    /// Does not pay.
+    CaptureFails,
+    /// Takes money back after a while.
+    RefundPending,
+    /// Does not take money back.
+    RefundFails,
 }
 
 impl Card {
@@ -29,6 +46,12 @@ impl Card {
             "tok_timeout" => Self::Timeout,
             "tok_slow" => Self::Slow,
             "tok_flaky" => Self::Flaky,
+            "tok_pending" => Self::Pending,
+            "tok_expiring" => Self::Expiring,
+            "tok_capture_pending" => Self::CapturePending,
+            "tok_capture_fails" => Self::CaptureFails,
+            "tok_refund_pending" => Self::RefundPending,
+            "tok_refund_fails" => Self::RefundFails,
             _ => Self::Good,
         }
     }

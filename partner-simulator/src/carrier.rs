@@ -6,15 +6,18 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, body::Bytes};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::answer::{Problem, check_key, created_or_ok, parse};
-use crate::clock::now;
+use crate::clock::{later, now};
 use crate::refusal::Refusal;
 use crate::service::Partners;
-use crate::shipment::{Shipment, ShipmentRequest};
+use crate::shipment::{News, Shipment, ShipmentRequest};
+
+/// What the simulated carrier is called.
+const NAME: &str = "simulator";
 
 /// Names the tracking numbers, so that a key always has the same one.
 const TRACKING_NUMBERS: Uuid = Uuid::from_u128(0x2f6d_91b3_08c7_4e0f_b5a2_71e4_c93d_0a58);
@@ -45,8 +48,12 @@ pub(crate) struct ShipmentList {
 struct ShipmentBody {
     key: String,
     status: &'static str,
+    carrier: &'static str,
+    /// Of the first parcel.
     #[serde(skip_serializing_if = "Option::is_none")]
     tracking_number: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parcels: Vec<ParcelBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     order: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,9 +64,28 @@ struct ShipmentBody {
     delivered_at: Option<DateTime<Utc>>,
 }
 
+#[derive(Serialize)]
+struct ParcelBody {
+    tracking_number: String,
+    tracking_url: String,
+    events: Vec<News>,
+}
+
+impl ParcelBody {
+    fn of(tracking_number: &str, events: Vec<News>) -> Self {
+        Self {
+            tracking_number: tracking_number.to_owned(),
+            // Nobody is there: the name is one that never leads anywhere (RFC 6761 §6.4).
+            tracking_url: format!("https://tracking.invalid/{tracking_number}"),
+            events,
+        }
+    }
+}
+
 impl ShipmentBody {
     fn of(key: &str, shipment: &Shipment, now: DateTime<Utc>) -> Self {
         let booking = shipment.booking();
+        let numbers = booking.map_or(&[][..], |booking| &booking.tracking_numbers);
         let (handed_over_at, delivered_at) = match shipment {
             Shipment::HandedOver { handed_over_at, delivered_at, .. } => {
                 (Some(*handed_over_at), Some(*delivered_at).filter(|at| *at <= now))
@@ -71,7 +97,13 @@ impl ShipmentBody {
         Self {
             key: key.to_owned(),
             status: shipment.status(now),
-            tracking_number: booking.map(|booking| booking.tracking_number.clone()),
+            carrier: NAME,
+            tracking_number: numbers.first().cloned(),
+            parcels: numbers
+                .iter()
+                .zip(shipment.news(now))
+                .map(|(number, events)| ParcelBody::of(number, events))
+                .collect(),
             order: booking.map(|booking| booking.request.order.clone()),
             destination_country: booking.map(|b| b.request.destination_country.clone()),
             handed_over_at,
@@ -99,11 +131,13 @@ async fn book(
     check_key(&key)?;
     let request: ShipmentRequest = parse(&body)?;
     request.check()?;
-    let now = now();
-    let tracking_number = tracking_number_for(&key);
+    let (now, request) = (now(), request.without_people());
+    let first = tracking_number_for(&key);
+    let more = (1..request.parcels()).map(|parcel| tracking_number_for(&format!("{key}#{parcel}")));
+    let more = more.collect();
     let after = partners
         .books()
-        .change_shipment(&key, now, |shipment| shipment.book(&request, tracking_number))?;
+        .change_shipment(&key, now, |shipment| shipment.book(&request, first, more))?;
     let body = ShipmentBody::of(&key, &after.now, now);
     Ok((created_or_ok(after.changed), Json(body)).into_response())
 }
@@ -113,8 +147,7 @@ async fn hand_over(
     Path(key): Path<String>,
 ) -> Result<Response, Problem> {
     let now = now();
-    let transit = TimeDelta::from_std(partners.options.carrier_transit).unwrap_or(TimeDelta::MAX);
-    let delivered_at = now.checked_add_signed(transit).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    let delivered_at = later(now, partners.options.carrier_transit);
     let after = partners
         .books()
         .change_shipment(&key, now, |shipment| shipment.hand_over(now, delivered_at))?;

@@ -1,6 +1,8 @@
-//! The one place in this crate that asks what time it is.
+//! The one place in this crate that asks what time it is, and what time it will be.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 #[expect(
     clippy::disallowed_methods,
@@ -8,4 +10,10 @@ use chrono::{DateTime, Utc};
 )]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
+}
+
+/// `time` after `then`, or the end of time.
+pub(crate) fn later(then: DateTime<Utc>, time: Duration) -> DateTime<Utc> {
+    let time = TimeDelta::from_std(time).unwrap_or(TimeDelta::MAX);
+    then.checked_add_signed(time).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

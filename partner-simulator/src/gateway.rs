@@ -7,14 +7,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, body::Bytes};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::answer::{Problem, check_key, created_or_ok, parse};
 use crate::books::After;
-use crate::cards::{Card, FLAKY_FAILURES, SLOW};
-use crate::clock::now;
-use crate::payment::{Decision, Part, Payment, PaymentRequest, Standing, Verdict};
+use crate::cards::{Card, FLAKY_FAILURES, HOLD, SLOW};
+use crate::clock::{later, now};
+use crate::options::Options;
+use crate::payment::{Account, Answer, Decision, Part, PaymentRequest, Standing, Verdict};
 use crate::refusal::Refusal;
 use crate::service::Partners;
 
@@ -28,12 +30,14 @@ pub(crate) fn payment_routes() -> Router<Arc<Partners>> {
         .route("/payments/{key}/capture", post(capture))
         .route("/payments/{key}/refund", post(refund))
         .route("/payments/{key}/void", post(void))
+        .route("/payments/{key}/chargeback", post(charge_back))
 }
 
 /// All payments, for reconciliation.
 pub(crate) async fn list(State(partners): State<Arc<Partners>>) -> Json<PaymentList> {
-    let books = partners.books();
-    let payments = books.payments().map(|(key, payment)| PaymentBody::of(key, payment)).collect();
+    let (books, now) = (partners.books(), now());
+    let payments =
+        books.payments().map(|(key, account)| PaymentBody::of(key, account, now)).collect();
     Json(PaymentList { payments })
 }
 
@@ -57,38 +61,51 @@ struct PaymentBody {
     order: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<DateTime<Utc>>,
     authorised: i64,
+    capturing: i64,
     captured: i64,
+    refunding: i64,
     refunded: i64,
     voided: i64,
+    expired: i64,
+    charged_back: i64,
     authorisations: u32,
     captures: usize,
     refunds: usize,
 }
 
 impl PaymentBody {
-    fn of(key: &str, payment: &Payment) -> Self {
-        let (request, reference) = match &payment.standing {
-            Standing::Authorised { request, reference } => (Some(request), Some(reference)),
-            Standing::Declined { request } => (Some(request), None),
-            Standing::Unknown | Standing::Closed => (None, None),
+    fn of(key: &str, account: &Account, now: DateTime<Utc>) -> Self {
+        let (request, reference, until) = match &account.standing {
+            Standing::Authorised { request, reference, until, .. } => {
+                (Some(request), Some(reference), *until)
+            }
+            Standing::Declined { request } => (Some(request), None, None),
+            Standing::Unknown | Standing::Closed => (None, None, None),
         };
-        let declined = matches!(payment.standing, Standing::Declined { .. });
+        let declined = matches!(account.standing, Standing::Declined { .. });
         Self {
             key: key.to_owned(),
-            status: payment.status(),
+            status: account.status(now),
             code: declined.then_some("card_declined"),
             message: declined.then_some("the card's bank declined"),
             reference: reference.cloned(),
             order: request.map(|request| request.order.clone()),
             currency: request.map(|request| request.currency.clone()),
-            authorised: payment.authorised,
-            captured: payment.captured,
-            refunded: payment.refunded,
-            voided: payment.voided,
-            authorisations: payment.authorisations,
-            captures: payment.captures.len(),
-            refunds: payment.refunds.len(),
+            expires_at: until.filter(|_| !account.is_pending(now)),
+            authorised: account.authorised(now),
+            capturing: account.captures.pending(now),
+            captured: account.captured(now),
+            refunding: account.refunds.pending(now),
+            refunded: account.refunds.done(now),
+            voided: account.voided,
+            expired: account.expired(now),
+            charged_back: account.charged_back(),
+            authorisations: account.authorisations(now),
+            captures: account.captures.count(),
+            refunds: account.refunds.count(),
         }
     }
 }
@@ -97,11 +114,11 @@ async fn show(
     State(partners): State<Arc<Partners>>,
     Path(key): Path<String>,
 ) -> Result<Response, Problem> {
-    let payment = partners.books().payment(&key);
-    if !payment.is_known() {
+    let account = partners.books().payment(&key);
+    if !account.is_known() {
         return Err(Refusal::UnknownPayment.into());
     }
-    Ok(Json(PaymentBody::of(&key, &payment)).into_response())
+    Ok(Json(PaymentBody::of(&key, &account, now())).into_response())
 }
 
 async fn authorise(
@@ -119,13 +136,15 @@ async fn authorise(
     if card == Card::Timeout && after.changed {
         partners.pause(partners.options.hang).await?;
     }
+    let now = now();
     let status = match after.now.standing {
         Standing::Declined { .. } => StatusCode::PAYMENT_REQUIRED,
+        Standing::Authorised { .. } if after.now.is_pending(now) => StatusCode::ACCEPTED,
         Standing::Unknown | Standing::Authorised { .. } | Standing::Closed => {
             created_or_ok(after.changed)
         }
     };
-    Ok((status, Json(PaymentBody::of(&key, &after.now))).into_response())
+    Ok((status, Json(PaymentBody::of(&key, &after.now, now))).into_response())
 }
 
 async fn authorise_with(
@@ -133,28 +152,33 @@ async fn authorise_with(
     key: String,
     request: PaymentRequest,
     card: Card,
-) -> Result<After<Payment>, Problem> {
+) -> Result<After<Account>, Problem> {
     partners.pause(partners.options.payment_delay).await?;
     // A key that is known gets its answer, whatever the card would do to a new one.
     if !partners.books().payment(&key).is_known() {
-        match card {
-            Card::Slow => partners.pause(SLOW).await?,
-            Card::Flaky if partners.count_failure(&key) <= FLAKY_FAILURES => {
-                return Err(Problem::Unavailable("the bank does not answer"));
-            }
-            Card::Flaky | Card::Good | Card::Declined | Card::Timeout => {}
+        if card == Card::Slow {
+            partners.pause(SLOW).await?;
+        }
+        if card == Card::Flaky && partners.count_failure(&key) <= FLAKY_FAILURES {
+            return Err(Problem::Unavailable("the bank does not answer"));
         }
     }
-    let verdict = if card == Card::Declined {
-        Verdict::Decline
-    } else {
-        Verdict::Accept { reference: reference_for(&key) }
-    };
+    let now = now();
+    let verdict = verdict_of(card, &key, &partners.options, now);
     let after = partners
         .books()
-        .change_payment(&key, now(), |payment| payment.authorise(&request, verdict))?;
+        .change_payment(&key, now, |account| account.authorise(&request, verdict))?;
     partners.forget_failures(&key);
     Ok(after)
+}
+
+fn verdict_of(card: Card, key: &str, options: &Options, now: DateTime<Utc>) -> Verdict {
+    if card == Card::Declined {
+        return Verdict::Decline;
+    }
+    let until = if card == Card::Expiring { later(now, options.expiry) } else { now + HOLD };
+    let from = (card == Card::Pending).then(|| later(now, options.pending));
+    Verdict::Accept { reference: reference_for(key), from, until: Some(until) }
 }
 
 async fn capture(
@@ -163,7 +187,19 @@ async fn capture(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let part = parse_part(&key, &body)?;
-    change(&partners, key, move |payment| payment.capture(&part)).await
+    let (id, pending) = (part.key.clone(), partners.options.pending);
+    let decide = move |account: &Account, now| {
+        let card = Card::of(account.token());
+        let answer = if card == Card::CaptureFails {
+            Answer::Never(Refusal::CaptureDeclined)
+        } else if card == Card::CapturePending {
+            Answer::From(later(now, pending))
+        } else {
+            Answer::Now
+        };
+        account.capture(&part, answer, now)
+    };
+    change(&partners, key, decide, move |account, now| account.captures.is_pending(&id, now)).await
 }
 
 async fn refund(
@@ -171,8 +207,20 @@ async fn refund(
     Path(key): Path<String>,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let part = parse_part(&key, &body)?;
-    change(&partners, key, move |payment| payment.refund(&part)).await
+    let part = parse_return(&key, &body)?;
+    let (id, pending) = (part.key.clone(), partners.options.pending);
+    let decide = move |account: &Account, now| {
+        let card = Card::of(account.token());
+        let answer = if card == Card::RefundFails {
+            Answer::Never(Refusal::RefundRefused)
+        } else if card == Card::RefundPending {
+            Answer::From(later(now, pending))
+        } else {
+            Answer::Now
+        };
+        account.refund(&part, answer, now)
+    };
+    change(&partners, key, decide, move |account, now| account.refunds.is_pending(&id, now)).await
 }
 
 async fn void(
@@ -180,7 +228,18 @@ async fn void(
     Path(key): Path<String>,
 ) -> Result<Response, Problem> {
     check_key(&key)?;
-    change(&partners, key, |payment| Ok(payment.void())).await
+    change(&partners, key, |account, now| Ok(account.void(now)), |_, _| false).await
+}
+
+/// What the customer's bank does, for trying out what happens then.
+async fn charge_back(
+    State(partners): State<Arc<Partners>>,
+    Path(key): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let part = parse_return(&key, &body)?;
+    let decide = move |account: &Account, now| account.charge_back(&part, now);
+    change(&partners, key, decide, |_, _| false).await
 }
 
 fn parse_part(key: &str, body: &Bytes) -> Result<Part, Problem> {
@@ -191,16 +250,28 @@ fn parse_part(key: &str, body: &Bytes) -> Result<Part, Problem> {
     Ok(part)
 }
 
+/// Money that goes back.
+fn parse_return(key: &str, body: &Bytes) -> Result<Part, Problem> {
+    let part = parse_part(key, body)?;
+    if part.is_final {
+        return Err(Refusal::InvalidRequest("only a capture can be final").into());
+    }
+    Ok(part)
+}
+
 async fn change(
     partners: &Arc<Partners>,
     key: String,
-    decide: impl FnOnce(&Payment) -> Decision + Send + 'static,
+    decide: impl FnOnce(&Account, DateTime<Utc>) -> Decision + Send + 'static,
+    is_pending: impl FnOnce(&Account, DateTime<Utc>) -> bool + Send + 'static,
 ) -> Result<Response, Problem> {
     let shared = Arc::clone(partners);
     let changing = async move {
         shared.pause(shared.options.payment_delay).await?;
-        let after = shared.books().change_payment(&key, now(), decide)?;
-        Ok(Json(PaymentBody::of(&key, &after.now)).into_response())
+        let now = now();
+        let after = shared.books().change_payment(&key, now, |account| decide(account, now))?.now;
+        let status = if is_pending(&after, now) { StatusCode::ACCEPTED } else { StatusCode::OK };
+        Ok((status, Json(PaymentBody::of(&key, &after, now))).into_response())
     };
     partners.to_the_end(changing).await
 }

@@ -28,6 +28,28 @@ pub struct Options {
     )]
     pub payment_delay: Duration,
 
+    /// Time for which the cards with `pending` in their names leave it open what they do
+    #[arg(
+        id = "simulator-pending",
+        long = "simulator-pending",
+        env = "ORDERSTORE_SIMULATOR_PENDING",
+        value_name = "DURATION",
+        default_value = "300ms",
+        value_parser = duration
+    )]
+    pub pending: Duration,
+
+    /// Time for which the card `tok_expiring` holds money, such as 2s
+    #[arg(
+        id = "simulator-expiry",
+        long = "simulator-expiry",
+        env = "ORDERSTORE_SIMULATOR_EXPIRY",
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = duration
+    )]
+    pub expiry: Duration,
+
     /// Time from hand-over to delivery, such as 300ms or 2m
     #[arg(
         id = "simulator-carrier-transit",
@@ -68,6 +90,8 @@ impl Default for Options {
         Self {
             data_dir: None,
             payment_delay: Duration::from_millis(30),
+            pending: Duration::from_millis(300),
+            expiry: Duration::from_secs(2),
             carrier_transit: Duration::from_millis(300),
             failure_rate: 0.0,
             hang: Duration::from_mins(1),
@@ -124,6 +148,8 @@ mod tests {
             "--data-dir=/host",
             "--simulator-data-dir=/simulator",
             "--simulator-payment-delay=0ms",
+            "--simulator-pending=5s",
+            "--simulator-expiry=1m",
             "--simulator-carrier-transit=2m",
             "--simulator-failure-rate=0.25",
             "--simulator-hang=1h",
@@ -133,6 +159,8 @@ mod tests {
         let expected = Options {
             data_dir: Some("/simulator".into()),
             payment_delay: Duration::ZERO,
+            pending: Duration::from_secs(5),
+            expiry: Duration::from_mins(1),
             carrier_transit: Duration::from_mins(2),
             failure_rate: 0.25,
             hang: Duration::from_hours(1),

@@ -12,10 +12,18 @@ pub(crate) enum Refusal {
     UnknownPayment,
     #[error("no shipment is known under this key")]
     UnknownShipment,
-    #[error("this payment was never authorised")]
+    #[error("this payment is not authorised")]
     NotAuthorised,
     #[error("{asked} is more than the {left} that is left")]
     AmountTooLarge { asked: i64, left: i64 },
+    #[error("the authorisation has expired")]
+    AuthorisationExpired,
+    #[error("the card's bank does not pay")]
+    CaptureDeclined,
+    #[error("the card's bank does not take the money back")]
+    RefundRefused,
+    #[error("the customer's bank has taken this money back already")]
+    ChargedBack,
     #[error("the parcel has been handed over and can no longer be stopped")]
     AlreadyHandedOver,
     #[error("the shipment was cancelled")]
@@ -36,6 +44,10 @@ impl Refusal {
             Self::UnknownShipment => "unknown_shipment",
             Self::NotAuthorised => "not_authorised",
             Self::AmountTooLarge { .. } => "amount_too_large",
+            Self::AuthorisationExpired => "authorisation_expired",
+            Self::CaptureDeclined => "capture_declined",
+            Self::RefundRefused => "refund_refused",
+            Self::ChargedBack => "charged_back",
             Self::AlreadyHandedOver => "already_handed_over",
             Self::ShipmentCancelled => "shipment_cancelled",
             Self::DestinationNotServed => "destination_not_served",

@@ -1,14 +1,14 @@
 //! From where a restart continues: a position in the log, and the processes still open before it.
 //!
-//! Kept in a stream of the event store, so that fulfilment needs nothing else. Processes that have
-//! been open for a while are listed by name; those that are young hold the position back instead,
-//! which costs reading their events again. Either way no open process is forgotten.
+//! Kept in a stream of the event store, so that processes need nothing else. Those that have been open
+//! for a while are listed by name; those that are young, or have not even begun, hold the position
+//! back instead, which costs reading their events again. Either way no open process is forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::ids::{OrderId, derive_uuid};
+use domain::ids::{ProcessId, derive_uuid};
 use journal::{Error, ExpectedRevision, Journal, Position, Proposed, ids};
 use schemas::{Encoded, Metadata, StreamName};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(crate) struct Checkpoint {
     #[serde(with = "as_text")]
     pub(crate) position: Position,
     /// Processes that were started before and are still open.
-    pub(crate) open: Vec<OrderId>,
+    pub(crate) open: Vec<ProcessId>,
 }
 
 mod as_text {
@@ -59,7 +59,7 @@ pub(crate) struct Register {
 #[derive(Debug)]
 struct Entries {
     routed: Position,
-    open: HashMap<OrderId, Entry>,
+    open: HashMap<ProcessId, Entry>,
     caught_up: bool,
 }
 
@@ -68,6 +68,8 @@ struct Entry {
     /// Routing again from here meets the process again.
     before: Position,
     since: Instant,
+    /// Whether its stream says what it is to do. Until then only the event does that it begins with.
+    begun: bool,
 }
 
 impl Register {
@@ -76,14 +78,21 @@ impl Register {
         Self { entries: Mutex::new(entries), report }
     }
 
-    /// Notes an open process; false when it was noted before.
-    pub(crate) fn open(&self, order: OrderId, before: Position) -> bool {
-        let entry = Entry { before, since: Instant::now() };
-        self.entries().open.insert(order, entry).is_none()
+    /// Notes an open process, unless it was noted before.
+    pub(crate) fn open(&self, process: ProcessId, before: Position) {
+        let entry = Entry { before, since: Instant::now(), begun: false };
+        self.entries().open.entry(process).or_insert(entry);
     }
 
-    pub(crate) fn close(&self, order: OrderId) {
-        self.entries().open.remove(&order);
+    /// Notes that a process has begun, so that its stream alone is enough to go on.
+    pub(crate) fn begun(&self, process: ProcessId) {
+        if let Some(entry) = self.entries().open.get_mut(&process) {
+            entry.begun = true;
+        }
+    }
+
+    pub(crate) fn close(&self, process: ProcessId) {
+        self.entries().open.remove(&process);
         self.publish();
     }
 
@@ -116,10 +125,11 @@ impl Register {
         let entries = self.entries();
         let mut open: Vec<_> = entries.open.iter().collect();
         open.sort_by_key(|(_, entry)| entry.before);
-        let old = open.iter().take_while(|(_, entry)| entry.since.elapsed() >= YOUNG);
+        let can_be_named = |entry: &Entry| entry.begun && entry.since.elapsed() >= YOUNG;
+        let old = open.iter().take_while(|(_, entry)| can_be_named(entry));
         let named = old.count().min(MOST_NAMES);
         let position = open.get(named).map_or(entries.routed, |(_, entry)| entry.before);
-        let mut open: Vec<_> = open[..named].iter().map(|(order, _)| **order).collect();
+        let mut open: Vec<_> = open[..named].iter().map(|(process, _)| **process).collect();
         open.sort_unstable();
         Checkpoint { position, open }
     }
@@ -205,25 +215,42 @@ impl CheckpointStream {
 mod tests {
     use super::*;
 
-    fn order(number: u128) -> OrderId {
-        OrderId(Uuid::from_u128(number))
+    fn process(number: u128) -> ProcessId {
+        ProcessId(Uuid::from_u128(number))
     }
 
     fn at(commit: u64) -> Position {
         Position { commit, prepare: commit }
     }
 
+    fn open(register: &Register, number: u128, before: u64) {
+        register.open(process(number), at(before));
+        register.begun(process(number));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn young_processes_hold_the_position_back_and_old_ones_are_named() {
         let register = Register::new(Position::START, watch::Sender::default());
-        register.open(order(1), at(10));
+        open(&register, 1, 10);
         tokio::time::advance(YOUNG).await;
-        register.open(order(2), at(20));
+        open(&register, 2, 20);
         register.route_to(at(30));
-        assert_eq!(register.checkpoint(), Checkpoint { position: at(20), open: vec![order(1)] });
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(20), open: vec![process(1)] });
 
-        register.close(order(2));
-        assert_eq!(register.checkpoint(), Checkpoint { position: at(30), open: vec![order(1)] });
+        register.close(process(2));
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(30), open: vec![process(1)] });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_has_not_begun_is_never_named() {
+        let register = Register::new(Position::START, watch::Sender::default());
+        register.open(process(1), at(10));
+        tokio::time::advance(YOUNG).await;
+        register.route_to(at(30));
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(10), open: vec![] });
+
+        register.begun(process(1));
+        assert_eq!(register.checkpoint(), Checkpoint { position: at(30), open: vec![process(1)] });
     }
 
     #[tokio::test(start_paused = true)]
@@ -231,7 +258,7 @@ mod tests {
         let register = Register::new(Position::START, watch::Sender::default());
         let count = u64::try_from(MOST_NAMES).unwrap() + 1;
         for number in 0..count {
-            register.open(order(number.into()), at(number));
+            open(&register, number.into(), number);
         }
         tokio::time::advance(YOUNG).await;
         register.route_to(at(count));

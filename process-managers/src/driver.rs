@@ -8,18 +8,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::fulfilment::{
-    FulfilmentCommand, FulfilmentStarted, FulfilmentState, Phase, Progress, Step, phase,
+    AcceptanceWork, FulfilmentCommand, FulfilmentStarted, FulfilmentState, Phase, Progress, Step,
+    Work, phase,
 };
-use domain::ids::OrderId;
+use domain::ids::{OrderId, ProcessId};
 use domain::order::{CancelReason, OrderState};
 use journal::Clock;
 use rand::Rng;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
 
+use crate::checkpoint::Register;
 use crate::fulfilment::{Because, Failure, Performed, Steps, running, step_id};
+use crate::news::{Bell, Roster};
 
 /// First pause before a step is tried again; doubles with every try.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
@@ -27,7 +30,7 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// First pause before something that merely takes time is asked about again; grows with the time
 /// that has passed.
 const FIRST_ASK: Duration = Duration::from_millis(100);
-const LONGEST_ASK: Duration = Duration::from_mins(1);
+const LONGEST_ASK: Duration = Duration::from_mins(10);
 
 /// What all drivers share.
 #[derive(Debug)]
@@ -58,38 +61,35 @@ pub(crate) struct Seed {
     pub(crate) cause: Uuid,
 }
 
-/// Drives the process of one order to its end.
+/// Drives one process to its end.
 pub(crate) struct Driver {
-    shared: Arc<Driving>,
-    order: OrderId,
-    /// Tells that somebody else wrote to the process.
-    woken: Arc<Notify>,
-    permit: Option<OwnedSemaphorePermit>,
-    asked: u32,
+    pub(crate) shared: Arc<Driving>,
+    pub(crate) process: ProcessId,
+    /// The order that the process works for, as far as that is known.
+    pub(crate) order: OrderId,
+    /// Rings when somebody else wrote to the process, or news of its order have come.
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) register: Arc<Register>,
+    /// Held until it first has to wait.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// So many times in a row a partner needed more time.
+    pub(crate) asked: u32,
 }
 
 impl Driver {
-    /// A driver that holds a `permit` until it first has to wait.
-    pub(crate) fn new(
-        shared: Arc<Driving>,
-        order: OrderId,
-        woken: Arc<Notify>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self { shared, order, woken, permit, asked: 0 }
-    }
-
-    /// Returns true when nothing is left to do, false when it was told to stop before. `seed`
-    /// spares reading the order when it was just placed.
+    /// Returns true when nothing is left to do, false when it was told to stop before. Without a
+    /// `seed` the process has begun.
     pub(crate) async fn drive(mut self, seed: Option<Seed>) -> bool {
         let mut state = match seed {
             Some(seed) => self.insist_on_start(seed).await,
             None => self.insist_on_load().await,
         };
         while !self.shared.stopping.is_cancelled() {
+            self.has_begun(&state);
             state = match phase(&state) {
                 Phase::Finished(outcome) => {
-                    debug!(order.id = %self.order, process.outcome = ?outcome, "process finished");
+                    debug!(process.id = %self.process, order.id = %self.order, process.outcome = ?outcome, "process finished");
                     return true;
                 }
                 Phase::NotStarted => match self.start_from_order().await {
@@ -104,6 +104,14 @@ impl Driver {
         false
     }
 
+    fn has_begun(&mut self, state: &FulfilmentState) {
+        if let Some(progress) = running(state) {
+            self.order = progress.started.order_of(self.process);
+            self.roster.works_for(self.process, self.order);
+            self.register.begun(self.process);
+        }
+    }
+
     /// Waits for a time, the payment deadline or news, whichever comes first.
     async fn wait(
         &mut self,
@@ -112,7 +120,7 @@ impl Driver {
         until: Option<DateTime<Utc>>,
     ) -> FulfilmentState {
         let deadline = running(state).and_then(Progress::payment_deadline);
-        match self.wait_until(earlier(until, deadline)).await {
+        match self.pause(self.until(until).min(self.until(deadline))).await {
             Woken::ByTime => self.take(state, step).await,
             Woken::ByNews => self.insist_on_load().await,
             Woken::ToStop => state.clone(),
@@ -123,13 +131,12 @@ impl Driver {
     async fn take(&mut self, state: &FulfilmentState, step: Step) -> FulfilmentState {
         self.become_active().await;
         let Some(process) = running(state) else { return state.clone() };
-        if process.payment_deadline().is_some_and(|deadline| deadline <= self.shared.clock.now()) {
-            let reason = CancelReason::PaymentTimedOut;
-            return self
-                .insist(FulfilmentCommand::RequestCancellation { reason }, "payment-deadline")
-                .await;
+        self.bell.listen_for(step);
+        if self.until_deadline(process).is_zero() {
+            return self.give_up_unless_paid(state).await;
         }
-        match self.shared.steps.perform(self.order, process, step).await {
+        // Boxed, because most drivers wait, and what they do not do should take no memory then.
+        match Box::pin(self.shared.steps.perform(self.process, process, step)).await {
             Ok(Performed::Done) => {
                 self.asked = 0;
                 self.insist_for(step, FulfilmentCommand::Complete { step }, "done").await
@@ -139,7 +146,12 @@ impl Driver {
             }
             Ok(Performed::NotYet) => {
                 self.asked += 1;
-                self.try_again_after(next_ask(self.asked), state).await
+                let longest = self.until_deadline(process);
+                self.try_again_after(next_ask(self.asked).min(longest), state).await
+            }
+            Ok(Performed::Awaits(time)) => {
+                let wait = self.until(time).min(self.until_deadline(process));
+                self.try_again_after(wait, state).await
             }
             Err(Failure::LeftAlone { error, wait }) if process.trouble.is_none() => {
                 // Said once, for an operator to see; it is no try of this process.
@@ -152,11 +164,31 @@ impl Driver {
                 .await
             }
             Err(Failure::LeftAlone { error, wait } | Failure::Shared { error, wait }) => {
-                debug!(order.id = %self.order, process.step = %step, %error, "step has to wait");
+                debug!(process.id = %self.process, order.id = %self.order, process.step = %step, %error, "step has to wait");
                 self.try_again_after(jittered(wait), state).await
             }
             Err(Failure::Transient(error)) => self.failed(process, step, error).await,
             Err(Failure::Permanent(error)) => self.park(step, error).await,
+        }
+    }
+
+    /// The payment deadline has passed. The payment may have come in another way in time, although
+    /// news of it have not.
+    async fn give_up_unless_paid(&mut self, state: &FulfilmentState) -> FulfilmentState {
+        match self.shared.steps.is_paid(self.order).await {
+            Ok(true) => {
+                let step = Step::AuthorisePayment;
+                self.insist_for(step, FulfilmentCommand::Complete { step }, "done").await
+            }
+            Ok(false) => {
+                let reason = CancelReason::PaymentTimedOut;
+                let give_up = FulfilmentCommand::RequestCancellation { reason };
+                self.insist(give_up, "payment-deadline").await
+            }
+            Err(failure) => {
+                warn!(process.id = %self.process, order.id = %self.order, ?failure, "an order that should have been paid cannot be read, trying again");
+                self.try_again_after(FIRST_RETRY, state).await
+            }
         }
     }
 
@@ -166,7 +198,7 @@ impl Driver {
         if attempts >= self.shared.step_attempts {
             return self.park(step, error).await;
         }
-        warn!(order.id = %self.order, process.step = %step, attempts, %error, "step failed, will be tried again");
+        warn!(process.id = %self.process, order.id = %self.order, process.step = %step, attempts, %error, "step failed, will be tried again");
         let pause = FIRST_RETRY.saturating_mul(1 << (attempts - 1).min(16)).min(LONGEST_RETRY);
         let retry_at = self.shared.clock.now() + jittered(pause);
         let detail = format!("failed {attempts}");
@@ -174,7 +206,7 @@ impl Driver {
     }
 
     async fn park(&mut self, step: Step, error: String) -> FulfilmentState {
-        error!(order.id = %self.order, process.step = %step, %error, "step is parked until an operator resumes it");
+        error!(process.id = %self.process, order.id = %self.order, process.step = %step, %error, "step is parked until an operator resumes it");
         // Parking again after a resume is another record.
         let detail = format!("parked {}", self.shared.clock.now());
         self.insist_for(step, FulfilmentCommand::Park { step, error }, &detail).await
@@ -195,16 +227,20 @@ impl Driver {
         };
         match loaded.state.as_ref() {
             OrderState::NotPlaced => None,
-            OrderState::Placed { details, .. } => {
-                let started = FulfilmentStarted::of(details, self.shared.payment_deadline());
+            OrderState::Placed(order) => {
+                let work = AcceptanceWork::of(&order.details, self.shared.payment_deadline());
+                let (order, work) = (Some(self.order), Work::Acceptance(work));
+                let started = FulfilmentStarted { order, work };
                 Some(self.insist_on_start(Seed { started, cause: self.order.0 }).await)
             }
         }
     }
 
     async fn insist_on_start(&mut self, seed: Seed) -> FulfilmentState {
-        let because =
-            Because { command_id: step_id(self.order, "start", "done"), causation_id: seed.cause };
+        let because = Because {
+            command_id: step_id(self.process, "start", "done"),
+            causation_id: seed.cause,
+        };
         self.insist_because(FulfilmentCommand::Start(seed.started), because).await
     }
 
@@ -215,14 +251,14 @@ impl Driver {
         detail: &str,
     ) -> FulfilmentState {
         let because = Because {
-            command_id: step_id(self.order, step.name(), detail),
-            causation_id: step_id(self.order, step.name(), ""),
+            command_id: step_id(self.process, step.name(), detail),
+            causation_id: step_id(self.process, step.name(), ""),
         };
         self.insist_because(command, because).await
     }
 
     async fn insist(&mut self, command: FulfilmentCommand, detail: &str) -> FulfilmentState {
-        let command_id = step_id(self.order, "process", detail);
+        let command_id = step_id(self.process, "process", detail);
         let because = Because { command_id, causation_id: command_id };
         self.insist_because(command, because).await
     }
@@ -234,7 +270,8 @@ impl Driver {
         because: Because,
     ) -> FulfilmentState {
         loop {
-            match self.shared.steps.record(self.order, command.clone(), &because).await {
+            let (process, order) = (self.process, self.order);
+            match self.shared.steps.record(process, order, command.clone(), &because).await {
                 Ok(executed) => return executed.state.as_ref().clone(),
                 Err(failure) => self.wait_for_store(&failure).await,
             }
@@ -243,7 +280,7 @@ impl Driver {
 
     async fn insist_on_load(&mut self) -> FulfilmentState {
         loop {
-            match self.shared.steps.processes.load(&self.order).await {
+            match self.shared.steps.processes.load(&self.process).await {
                 Ok(loaded) => {
                     return loaded
                         .map_or(FulfilmentState::NotStarted, |it| it.state.as_ref().clone());
@@ -257,7 +294,7 @@ impl Driver {
     }
 
     async fn wait_for_store(&mut self, failure: &Failure) {
-        warn!(order.id = %self.order, ?failure, "a process cannot be read or recorded, trying again");
+        warn!(process.id = %self.process, ?failure, "a process cannot be read or recorded, trying again");
         self.permit = None;
         tokio::time::sleep(jittered(Duration::from_millis(500))).await;
     }
@@ -281,12 +318,15 @@ impl Driver {
         }
     }
 
-    async fn wait_until(&mut self, time: Option<DateTime<Utc>>) -> Woken {
-        let wait = match time {
-            Some(time) => (time - self.shared.clock.now()).to_std().unwrap_or(Duration::ZERO),
-            None => Duration::MAX,
-        };
-        self.pause(wait).await
+    /// How long it is until `time`; for ever, if there is none.
+    fn until(&self, time: Option<DateTime<Utc>>) -> Duration {
+        time.map_or(Duration::MAX, |time| {
+            (time - self.shared.clock.now()).to_std().unwrap_or(Duration::ZERO)
+        })
+    }
+
+    fn until_deadline(&self, process: &Progress) -> Duration {
+        self.until(process.payment_deadline())
     }
 
     /// Waits without keeping others from being active.
@@ -294,7 +334,7 @@ impl Driver {
         self.permit = None;
         tokio::select! {
             () = self.shared.stopping.cancelled() => Woken::ToStop,
-            () = self.woken.notified() => Woken::ByNews,
+            () = self.bell.rung() => Woken::ByNews,
             () = tokio::time::sleep(wait) => Woken::ByTime,
         }
     }
@@ -303,13 +343,9 @@ impl Driver {
 /// What ended a wait.
 enum Woken {
     ByTime,
-    /// Somebody else wrote to the process.
+    /// Somebody else wrote to the process, or news of the order have come.
     ByNews,
     ToStop,
-}
-
-fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-    [one, other].into_iter().flatten().min()
 }
 
 /// Each pause is a quarter longer than the last: often at first, seldom later.

@@ -13,8 +13,9 @@
 //!   but not in the way of the truth.
 //!
 //! In reading order: [`Options`]; the partners (payment gateway and carrier) behind
-//! circuit breakers; the steps of fulfilment; the driver of one process; the checkpoint from which a
-//! restart continues; and the [`ProcessManager`] that ties them together.
+//! circuit breakers; the steps of processes; the news that they wait for; the checkpoint from which a
+//! restart continues; the driver of one process; the inbox that routes the log to the drivers; and
+//! the [`ProcessManager`] that ties them together.
 
 mod options;
 
@@ -22,9 +23,13 @@ mod outbound;
 
 mod fulfilment;
 
-mod driver;
+mod news;
 
 mod checkpoint;
+
+mod driver;
+
+mod inbox;
 
 mod manager;
 

@@ -1,5 +1,7 @@
 //! Enums that are kept as short texts in the tables.
 
+use domain::order;
+
 /// A closed set of codes: an enum, its texts, and its way into and out of a `text` column.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
@@ -72,18 +74,72 @@ macro_rules! codes {
 
 pub(crate) use codes;
 
+/// One of the domain's own codes: an axis that an order is found by.
+pub(crate) trait Code: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+    /// The code as it stands in the tables.
+    fn text(self) -> &'static str;
+}
+
+/// A [`Code`] on its way out of a `text` column.
+pub(crate) struct Coded<T>(T);
+
+impl<T: Code> sqlx::Type<sqlx::Postgres> for Coded<T> {
+    fn type_info() -> sqlx::postgres::PgTypeInfo {
+        <str as sqlx::Type<sqlx::Postgres>>::type_info()
+    }
+
+    fn compatible(ty: &sqlx::postgres::PgTypeInfo) -> bool {
+        <str as sqlx::Type<sqlx::Postgres>>::compatible(ty)
+    }
+}
+
+impl<'r, T: Code> sqlx::Decode<'r, sqlx::Postgres> for Coded<T> {
+    fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
+        let text = <&str as sqlx::Decode<'_, sqlx::Postgres>>::decode(value)?;
+        let found = T::ALL.iter().copied().find(|code| code.text() == text);
+        found.map(Self).ok_or_else(|| {
+            format!("`{text}` is no {}", std::any::type_name::<T>()).into()
+        })
+    }
+}
+
+macro_rules! domain_codes {
+    ($($name:ty: $all:expr;)+) => {$(
+        impl Code for $name {
+            const ALL: &'static [Self] = $all;
+
+            fn text(self) -> &'static str {
+                self.code()
+            }
+        }
+
+        impl From<Coded<$name>> for $name {
+            fn from(coded: Coded<$name>) -> Self {
+                coded.0
+            }
+        }
+    )+};
+}
+
+domain_codes! {
+    order::PaymentStatus: order::PaymentStatus::ALL;
+    order::FulfilmentStatus: order::FulfilmentStatus::ALL;
+    order::ReturnStatus: order::ReturnStatus::ALL;
+    order::FulfilmentOrderStatus: &[Self::Open, Self::InProgress, Self::OnHold, Self::Closed];
+}
+
 codes! {
-    /// How far an order has come.
+    /// How far an order has come as a whole.
     OrderStatus {
         /// Accepted, nothing promised yet.
         Pending = "pending",
         /// Goods are reserved and payment is authorised.
         Confirmed = "confirmed",
-        /// On its way.
-        Shipped = "shipped",
-        /// Delivered.
+        /// Delivered, as far as it was not cancelled.
         Completed = "completed",
-        /// Given up.
+        /// Given up as a whole.
         Cancelled = "cancelled",
         /// Refused.
         Rejected = "rejected",
@@ -102,18 +158,33 @@ codes! {
         /// It does not: postage, a fee, a service.
         Charge = "charge",
     }
+    /// Who took the money of a payment.
+    PaymentSource {
+        /// A gateway, for us.
+        Gateway = "gateway",
+        /// Another system.
+        Elsewhere = "elsewhere",
+        /// Somebody who says so: a bank transfer, cash.
+        Manual = "manual",
+    }
     /// How far a payment has come.
     PaymentStatus {
+        /// The gateway thinks about it.
+        Pending = "pending",
         /// The gateway refused.
         Declined = "declined",
-        /// Money is held.
+        /// Money is held, or on its way to us.
         Authorised = "authorised",
+        /// Too much time went by; nothing came to us.
+        Expired = "expired",
         /// Money came to us, and some of it is still here.
         Captured = "captured",
         /// All that was held was let go; nothing came to us.
         Voided = "voided",
         /// All that came to us went back.
         Refunded = "refunded",
+        /// All that came to us went back, and the customer's bank took some of it.
+        ChargedBack = "charged-back",
     }
     /// How far a shipment has come.
     ShipmentStatus {
@@ -125,6 +196,27 @@ codes! {
         Delivered = "delivered",
         /// The carrier will not come.
         Cancelled = "cancelled",
+    }
+    /// What a process does.
+    ProcessKind {
+        /// Has an order's goods set aside and its money held, and promises delivery.
+        Acceptance = "acceptance",
+        /// Has money held by another payment.
+        Payment = "payment",
+        /// Brings a shipment to the customer.
+        Delivery = "delivery",
+        /// Moves money to us.
+        Capture = "capture",
+        /// Lets go of held money.
+        Void = "void",
+        /// Moves money back to the customer.
+        Refund = "refund",
+        /// Gives back the stock of cancelled units.
+        Release = "release",
+        /// Puts goods that came back onto the shelf.
+        Restock = "restock",
+        /// Tells an order that goods have come that it awaited.
+        Backorder = "backorder",
     }
     /// What a fulfilment process is doing.
     ProcessStatus {
@@ -145,5 +237,61 @@ codes! {
         Cancelled = "cancelled",
         /// Could not be supplied; everything is undone.
         Rejected = "rejected",
+    }
+    /// What happens when more of a SKU is wanted than there is.
+    StockPolicy {
+        /// Nobody counts: there is always enough.
+        Untracked = "untracked",
+        /// It is refused.
+        Deny = "deny",
+        /// It is promised, and supplied as soon as goods come in.
+        Backorder = "backorder",
+    }
+    /// Whether enough of a SKU is available.
+    StockLevel {
+        /// It is, or nobody counts.
+        Enough = "enough",
+        /// Some is, but no more than somebody wants to be warned of.
+        Low = "low",
+        /// None is.
+        Out = "out",
+    }
+    /// What moved units.
+    MovementKind {
+        /// Goods came in.
+        Received = "received",
+        /// What is on hand was corrected.
+        Adjusted = "adjusted",
+        /// What is on hand was counted.
+        Counted = "counted",
+        /// An order had units set aside or promised.
+        Reserved = "reserved",
+        /// An order gave units back.
+        Released = "released",
+        /// The time of a reservation was over.
+        Expired = "expired",
+        /// Units that an order awaited were set aside.
+        BackorderFilled = "backorder-filled",
+        /// Units left for an order.
+        Shipped = "shipped",
+        /// Units of an order came back.
+        Restocked = "restocked",
+    }
+}
+
+impl From<domain::fulfilment::Kind> for ProcessKind {
+    fn from(kind: domain::fulfilment::Kind) -> Self {
+        use domain::fulfilment::Kind;
+        match kind {
+            Kind::Acceptance => Self::Acceptance,
+            Kind::Payment => Self::Payment,
+            Kind::Delivery => Self::Delivery,
+            Kind::Capture => Self::Capture,
+            Kind::Void => Self::Void,
+            Kind::Refund => Self::Refund,
+            Kind::Release => Self::Release,
+            Kind::Restock => Self::Restock,
+            Kind::Backorder => Self::Backorder,
+        }
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// One of the projections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProjectionName {
-    /// Orders and their lines, from `order-…` streams.
+    /// Orders, their lines, the work of locations and customers, from `order-…` streams.
     Orders,
     /// What is on hand and reserved per SKU, from `stock-…` streams.
     StockLevels,

@@ -27,8 +27,16 @@ macro_rules! scopes {
 scopes! {
     /// See orders, their payments, shipments, processes and events.
     OrdersRead = "orders:read",
-    /// Place and cancel orders.
+    /// Place, change, hold and cancel orders, and ask for returns.
     OrdersWrite = "orders:write",
+    /// Move money: mark as paid, capture, void, refund, record charge-backs.
+    PaymentsWrite = "payments:write",
+    /// Move goods: shipments, tracking, receiving what customers send back.
+    FulfilmentWrite = "fulfilment:write",
+    /// See who the customers are: names, addresses, e-mail, telephone, notes.
+    PersonalDataRead = "personal-data:read",
+    /// Erase customers.
+    Privacy = "privacy",
     /// See stock.
     StockRead = "stock:read",
     /// Receive stock.

@@ -107,6 +107,18 @@ pub(crate) fn read_error(ctx: &Context<'_>, cause: &read_model::Error) -> Error 
     }
 }
 
+/// Answers why personal data could not be sealed or opened.
+pub(crate) fn keyring_error(ctx: &Context<'_>, cause: &keyring::Error) -> Error {
+    if !cause.is_transient() {
+        return internal(ctx, cause);
+    }
+    tracing::warn!(error = cause as &dyn std::error::Error, "keys of personal data unavailable");
+    error(
+        Code::Unavailable,
+        "the keys of personal data cannot be reached; try again with the same idempotency key",
+    )
+}
+
 /// Splits what became of a command into the rule it broke, for the payload, and everything else.
 pub(crate) fn rejection<R: std::error::Error + 'static>(
     ctx: &Context<'_>,

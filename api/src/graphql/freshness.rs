@@ -55,13 +55,16 @@ pub(crate) fn of_orders(orders: &[Lookahead<'_>]) -> Vec<ProjectionName> {
         orders.iter().any(|order| fields.iter().any(|field| order.field(field).exists()))
     };
     let mut names = vec![ProjectionName::Orders];
-    if asks(&["payment"]) {
+    let asks_within = |field: &str, part: &str| {
+        orders.iter().any(|order| order.field(field).field(part).exists())
+    };
+    if asks(&["payment"]) || asks_within("payments", "record") {
         names.push(ProjectionName::Payments);
     }
-    if asks(&["shipment"]) {
+    if asks_within("shipments", "record") {
         names.push(ProjectionName::Shipments);
     }
-    if asks(&["process", "availableActions"]) {
+    if asks(&["process", "processes", "availableActions"]) {
         names.push(ProjectionName::Fulfilments);
     }
     names

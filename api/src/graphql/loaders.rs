@@ -10,11 +10,13 @@ use std::sync::Arc;
 use async_graphql::dataloader::{DataLoader, Loader};
 use async_graphql::{Context, Error};
 use projector::read_model::{
-    self, CreditLineRow, LineRow, PaymentRow, ProcessRow, Reader, ShipmentRow,
+    self, CreditLineRow, OrderDocument, PaymentRow, ProcessRow, Reader, ShipmentRow,
+    StockLocationRow,
 };
 use uuid::Uuid;
 
 use super::error::read_error;
+use super::model::Order;
 use super::request::Services;
 
 /// Loads by order or credit note.
@@ -28,7 +30,11 @@ macro_rules! keys {
         struct $name(Uuid);
     )+};
 }
-keys!(LinesOf PaymentOf ShipmentOf ProcessOf CreditLinesOf);
+keys!(OrderOf PaymentsOf ShipmentsOf ProcessesOf CreditLinesOf);
+
+/// Which SKU's locations.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LocationsOf(String);
 
 type Loaded<K, V> = Result<HashMap<K, V>, Arc<read_model::Error>>;
 
@@ -41,12 +47,12 @@ impl Loaders {
         &Services::of(ctx).loaders
     }
 
-    pub(crate) async fn order_lines(
+    pub(crate) async fn order(
         &self,
         ctx: &Context<'_>,
         order: Uuid,
-    ) -> Result<Vec<LineRow>, Error> {
-        Ok(self.one(ctx, LinesOf(order)).await?.unwrap_or_default())
+    ) -> Result<Option<Order>, Error> {
+        Ok(self.one(ctx, OrderOf(order)).await?.map(Into::into))
     }
 
     pub(crate) async fn credit_note_lines(
@@ -57,28 +63,38 @@ impl Loaders {
         Ok(self.one(ctx, CreditLinesOf(note)).await?.unwrap_or_default())
     }
 
-    pub(crate) async fn payment(
+    pub(crate) async fn payments(
         &self,
         ctx: &Context<'_>,
         order: Uuid,
-    ) -> Result<Option<PaymentRow>, Error> {
-        self.one(ctx, PaymentOf(order)).await
+    ) -> Result<Vec<PaymentRow>, Error> {
+        Ok(self.one(ctx, PaymentsOf(order)).await?.unwrap_or_default())
     }
 
-    pub(crate) async fn shipment(
+    pub(crate) async fn shipments(
         &self,
         ctx: &Context<'_>,
         order: Uuid,
-    ) -> Result<Option<ShipmentRow>, Error> {
-        self.one(ctx, ShipmentOf(order)).await
+    ) -> Result<Vec<ShipmentRow>, Error> {
+        Ok(self.one(ctx, ShipmentsOf(order)).await?.unwrap_or_default())
     }
 
-    pub(crate) async fn process(
+    pub(crate) async fn processes(
         &self,
         ctx: &Context<'_>,
         order: Uuid,
-    ) -> Result<Option<ProcessRow>, Error> {
-        self.one(ctx, ProcessOf(order)).await
+    ) -> Result<Vec<ProcessRow>, Error> {
+        let mut rows = self.one(ctx, ProcessesOf(order)).await?.unwrap_or_default();
+        rows.sort_by_key(|row| row.started_at);
+        Ok(rows)
+    }
+
+    pub(crate) async fn stock_locations(
+        &self,
+        ctx: &Context<'_>,
+        sku: &str,
+    ) -> Result<Vec<StockLocationRow>, Error> {
+        Ok(self.one(ctx, LocationsOf(sku.to_owned())).await?.unwrap_or_default())
     }
 
     async fn one<K>(
@@ -94,13 +110,14 @@ impl Loaders {
     }
 }
 
-impl Loader<LinesOf> for ReadModel {
-    type Value = Vec<LineRow>;
+impl Loader<OrderOf> for ReadModel {
+    type Value = OrderDocument;
     type Error = Arc<read_model::Error>;
 
-    async fn load(&self, keys: &[LinesOf]) -> Loaded<LinesOf, Vec<LineRow>> {
+    async fn load(&self, keys: &[OrderOf]) -> Loaded<OrderOf, OrderDocument> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        Ok(grouped(self.0.lines_of(&ids).await?, |row| LinesOf(row.order_id)))
+        let found = self.0.order_documents_by_ids(&ids).await?;
+        Ok(found.into_iter().map(|order| (OrderOf(order.row.id), order)).collect())
     }
 }
 
@@ -114,36 +131,44 @@ impl Loader<CreditLinesOf> for ReadModel {
     }
 }
 
-impl Loader<PaymentOf> for ReadModel {
-    type Value = PaymentRow;
+impl Loader<PaymentsOf> for ReadModel {
+    type Value = Vec<PaymentRow>;
     type Error = Arc<read_model::Error>;
 
-    async fn load(&self, keys: &[PaymentOf]) -> Loaded<PaymentOf, PaymentRow> {
+    async fn load(&self, keys: &[PaymentsOf]) -> Loaded<PaymentsOf, Vec<PaymentRow>> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let rows = self.0.payments_of(&ids).await?;
-        Ok(rows.into_iter().map(|row| (PaymentOf(row.order_id), row)).collect())
+        Ok(grouped(self.0.payments_of(&ids).await?, |row| PaymentsOf(row.order_id)))
     }
 }
 
-impl Loader<ShipmentOf> for ReadModel {
-    type Value = ShipmentRow;
+impl Loader<ShipmentsOf> for ReadModel {
+    type Value = Vec<ShipmentRow>;
     type Error = Arc<read_model::Error>;
 
-    async fn load(&self, keys: &[ShipmentOf]) -> Loaded<ShipmentOf, ShipmentRow> {
+    async fn load(&self, keys: &[ShipmentsOf]) -> Loaded<ShipmentsOf, Vec<ShipmentRow>> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let rows = self.0.shipments_of(&ids).await?;
-        Ok(rows.into_iter().map(|row| (ShipmentOf(row.order_id), row)).collect())
+        Ok(grouped(self.0.shipments_of(&ids).await?, |row| ShipmentsOf(row.order_id)))
     }
 }
 
-impl Loader<ProcessOf> for ReadModel {
-    type Value = ProcessRow;
+impl Loader<ProcessesOf> for ReadModel {
+    type Value = Vec<ProcessRow>;
     type Error = Arc<read_model::Error>;
 
-    async fn load(&self, keys: &[ProcessOf]) -> Loaded<ProcessOf, ProcessRow> {
+    async fn load(&self, keys: &[ProcessesOf]) -> Loaded<ProcessesOf, Vec<ProcessRow>> {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let rows = self.0.processes_of(&ids).await?;
-        Ok(rows.into_iter().map(|row| (ProcessOf(row.order_id), row)).collect())
+        Ok(grouped(self.0.processes_of(&ids).await?, |row| ProcessesOf(row.order_id)))
+    }
+}
+
+impl Loader<LocationsOf> for ReadModel {
+    type Value = Vec<StockLocationRow>;
+    type Error = Arc<read_model::Error>;
+
+    async fn load(&self, keys: &[LocationsOf]) -> Loaded<LocationsOf, Vec<StockLocationRow>> {
+        let skus: Vec<_> = keys.iter().map(|key| key.0.clone()).collect();
+        let rows = self.0.stock_locations_of(&skus).await?;
+        Ok(grouped(rows, |row| LocationsOf(row.sku.clone())))
     }
 }
 

@@ -1,7 +1,13 @@
 //! Queries: what can be read, each from the read model it names.
 
 mod credit_notes;
+mod customers;
+mod fulfilment_orders;
+mod history;
+mod order;
+mod order_where;
 mod orders;
+mod past;
 mod processes;
 mod projections;
 mod sales;
@@ -9,12 +15,19 @@ mod stock;
 
 use async_graphql::{Error, MergedObject};
 
+pub(crate) use order_where::OrderWhere;
+pub(crate) use orders::{OrderOrder, page_of_orders};
+
 use super::error::{Code, error};
 
 /// Reading. Lists are Relay connections; `atLeast` takes the `position` that a mutation returned.
 #[derive(MergedObject, Default)]
 pub(crate) struct Query(
+    order::OneOrder,
     orders::Orders,
+    history::History,
+    fulfilment_orders::FulfilmentOrders,
+    customers::Customers,
     processes::Processes,
     credit_notes::CreditNotes,
     sales::Sales,

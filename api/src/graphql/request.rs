@@ -8,13 +8,18 @@ use domain::ids::derive_uuid;
 use domain::order::Order;
 use domain::stock::Stock;
 use journal::{Journal, Repository};
+use keyring::Keyring;
 use projector::read_model::Reader;
 use uuid::Uuid;
 
+use super::auto_hold::AutoHold;
 use super::error::{Code, error};
 use super::known_skus::KnownSkus;
 use super::live::Live;
 use super::loaders::Loaders;
+use super::numbers::Numbers;
+use super::references::References;
+use crate::Options;
 use crate::auth::{Identity, Scope};
 
 /// Streams whose states are kept in memory, per kind of aggregate.
@@ -81,14 +86,29 @@ pub(crate) struct Services {
     pub(crate) credit_notes: Repository<CreditNote>,
     pub(crate) fulfilments: Repository<Fulfilment>,
     pub(crate) known_skus: KnownSkus,
+    pub(crate) keyring: Keyring,
+    pub(crate) auto_hold: AutoHold,
+    pub(crate) numbers: Numbers,
+    pub(crate) references: References,
     pub(crate) loaders: Loaders,
     pub(crate) live: Live,
 }
 
 impl Services {
-    pub(crate) fn new(journal: Journal, reader: Reader) -> Self {
+    pub(crate) fn new(
+        journal: Journal,
+        reader: Reader,
+        keyring: Keyring,
+        options: &Options,
+    ) -> Self {
+        let orders = Repository::new(journal.clone(), CACHED_STREAMS);
+        let time_limit = options.request_time_limit;
         Self {
-            orders: Repository::new(journal.clone(), CACHED_STREAMS),
+            keyring,
+            auto_hold: AutoHold::new(options),
+            numbers: Numbers::new(journal.clone(), options.order_number_prefix.clone()),
+            references: References::new(journal.clone(), orders.clone(), time_limit),
+            orders,
             stocks: Repository::new(journal.clone(), CACHED_STREAMS),
             credit_notes: Repository::new(journal.clone(), CACHED_STREAMS),
             fulfilments: Repository::new(journal.clone(), CACHED_STREAMS),

@@ -145,8 +145,8 @@ impl Watching<'_> {
                 Err(cause) => return Look::Trouble(read_error(&self.ctx, &cause)),
             }
         }
-        match reader.order(self.id).await {
-            Ok(Some(row)) => Look::Seen(Box::new(row.into())),
+        match reader.order_document(self.id).await {
+            Ok(Some(document)) => Look::Seen(Box::new(document.into())),
             Ok(None) => Look::Nothing,
             Err(cause) => Look::Trouble(read_error(&self.ctx, &cause)),
         }

@@ -3,8 +3,10 @@
 use std::fmt::Display;
 
 use async_graphql::{Enum, Interface, SimpleObject};
+use uuid::Uuid;
 
-use super::model::{Money, OrderStatus};
+use super::scalars::BigInt;
+use super::model::{Money, OrderAction, OrderStatus, ReturnStatus, ShipmentProgress};
 
 /// What kind of user error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -21,6 +23,42 @@ pub(crate) enum UserErrorCode {
     InvalidTransition,
     /// The idempotency key was used before, for something else.
     IdempotencyConflict,
+    /// The order has changed since it was looked at.
+    VersionConflict,
+    /// The order is held.
+    OnHold,
+    /// There are not so many units with which it could be done.
+    NotEnoughUnits,
+    /// There are not so many units set aside at the location.
+    NotAllocated,
+    /// More money than can be captured.
+    OverCapture,
+    /// More money than is still to be paid.
+    OverPayment,
+    /// More money than can go back.
+    OverRefund,
+    /// There is nothing with which it could be done.
+    NothingToDo,
+    /// The held money is still needed for the order.
+    StillNeeded,
+    /// Goods do not leave before their money is held or paid.
+    Unfunded,
+    /// Where the shipment is does not allow this any more, or not yet.
+    ShipmentNotReady,
+    /// Where the return is does not allow this any more, or not yet.
+    ReturnNotReady,
+    /// Goods of the order have left.
+    AlreadyLeft,
+    /// The order belongs to another customer.
+    OtherCustomer,
+    /// Another order of the channel has this external reference.
+    ReferenceTaken,
+    /// There are not so many units.
+    InsufficientStock,
+    /// Units are set aside for orders.
+    UnitsSetAside,
+    /// The number on hand is not the one that the caller believes it to be.
+    StaleQuantity,
 }
 
 /// Something that is wrong with an input. Nothing was done unless the payload says so.
@@ -41,8 +79,27 @@ pub(crate) enum UserError {
     NotFound(NotFound),
     InvalidTransition(InvalidTransition),
     IdempotencyConflict(IdempotencyConflict),
+    VersionConflict(VersionConflict),
+    OnHold(OnHold),
+    NotEnoughUnits(NotEnoughUnits),
+    NotAllocated(NotAllocated),
+    OverCapture(OverCapture),
+    OverPayment(OverPayment),
+    OverRefund(OverRefund),
+    NothingToDo(NothingToDo),
+    StillNeeded(StillNeeded),
+    Unfunded(Unfunded),
+    ShipmentNotReady(ShipmentNotReady),
+    ReturnNotReady(ReturnNotReady),
+    AlreadyLeft(AlreadyLeft),
+    OtherCustomer(OtherCustomer),
+    ReferenceTaken(ReferenceTaken),
+    InsufficientStock(InsufficientStock),
+    UnitsSetAside(UnitsSetAside),
+    StaleQuantity(StaleQuantity),
 }
 
+// Within the errors of one mutation a field of one name has one type: clients ask for all of them at once.
 macro_rules! user_errors {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })+) => {$(
         $(#[$doc])*
@@ -81,11 +138,139 @@ user_errors! {
         /// Where the order is.
         from: OrderStatus,
         /// What was wanted of it.
-        action: String,
+        action: OrderAction,
+        /// What it does allow now.
+        allowed: Vec<OrderAction>,
     }
     /// The idempotency key was used before, for something else.
     IdempotencyConflict {}
+    /// The order has changed since it was looked at: look again, and decide anew.
+    VersionConflict {
+        /// The version that was expected.
+        expected: i32,
+        /// The version that the order has.
+        actual: Option<i32>,
+    }
+    /// The order is held: release the holds first.
+    OnHold {
+        /// The names of the holds.
+        holds: Vec<String>,
+    }
+    /// There are not so many units of the line with which it could be done.
+    NotEnoughUnits {
+        /// Which line, from 0.
+        line: i32,
+        /// Units wanted.
+        requested_units: i32,
+        /// Units with which it could be done.
+        available_units: i32,
+    }
+    /// There are not so many units of the line set aside at the location that are in no shipment.
+    NotAllocated {
+        /// Which line, from 0.
+        line: i32,
+        /// Where.
+        location: String,
+        /// Units wanted.
+        requested_units: i32,
+        /// Units there.
+        available_units: i32,
+    }
+    /// Not more is captured than is held and to be paid.
+    OverCapture {
+        /// As given.
+        requested_amount: Money,
+        /// What can be captured.
+        available_amount: Money,
+    }
+    /// Not more is paid than is owed.
+    OverPayment {
+        /// As given.
+        requested_amount: Money,
+        /// What is still to be paid.
+        available_amount: Money,
+    }
+    /// Not more goes back than came.
+    OverRefund {
+        /// As given, or as the units were paid for.
+        requested_amount: Money,
+        /// What can go back.
+        available_amount: Money,
+    }
+    /// There is nothing with which it could be done: nothing to refund, to ship, to capture.
+    NothingToDo {}
+    /// The held money is still needed for goods of the order: cancel them first.
+    StillNeeded {}
+    /// Goods do not leave before their money is held or paid.
+    Unfunded {
+        /// Still to be paid.
+        outstanding: Money,
+        /// Held by payment gateways.
+        held: Money,
+    }
+    /// Where the shipment is does not allow this any more, or not yet.
+    ShipmentNotReady {
+        /// Where it is.
+        shipment_status: ShipmentProgress,
+    }
+    /// Where the return is does not allow this any more, or not yet.
+    ReturnNotReady {
+        /// Where it is.
+        return_status: ReturnStatus,
+    }
+    /// Goods of the order have left, so where they go can no longer be changed.
+    AlreadyLeft {}
+    /// The order belongs to another customer.
+    OtherCustomer {}
+    /// Another order of the channel has this external reference.
+    ReferenceTaken {
+        /// That order.
+        order_id: Uuid,
+    }
+    /// There are not so many units.
+    InsufficientStock {
+        /// Of which SKU.
+        sku: String,
+        /// Where, if it is about one location.
+        location: Option<String>,
+        /// Units wanted.
+        requested: BigInt,
+        /// Units there.
+        available: BigInt,
+    }
+    /// Units are set aside for orders, so the number on hand cannot be less: ship or cancel orders
+    /// first.
+    UnitsSetAside {
+        /// Where.
+        location: String,
+        /// Units that would be on hand there.
+        on_hand: BigInt,
+        /// Units set aside there.
+        reserved: BigInt,
+    }
+    /// The number on hand is not the one that the caller believes it to be: somebody was faster.
+    StaleQuantity {
+        /// Where.
+        location: String,
+        /// Units that the caller believes to be on hand there.
+        expected: BigInt,
+        /// Units that are.
+        actual: BigInt,
+    }
 }
+
+/// An error of one of the types above, from its own fields.
+macro_rules! user_error {
+    ($kind:ident, $field:expr, $message:expr $(, $name:ident: $value:expr)* $(,)?) => {
+        $crate::graphql::user_error::UserError::$kind($crate::graphql::user_error::$kind {
+            message: $message.to_string(),
+            code: $crate::graphql::user_error::UserErrorCode::$kind,
+            field: $field,
+            $($name: $value,)*
+        })
+    };
+}
+pub(crate) use user_error;
 
 /// A path into the input: `at!["lines", 3, "sku"]` is `input.lines.3.sku`.
 macro_rules! at {
@@ -135,19 +320,13 @@ impl UserError {
         })
     }
 
-    pub(crate) fn transition(
-        field: Vec<String>,
-        message: impl Display,
-        from: OrderStatus,
-        action: &str,
-    ) -> Self {
-        Self::InvalidTransition(InvalidTransition {
-            message: message.to_string(),
-            code: UserErrorCode::InvalidTransition,
-            field,
-            from,
-            action: action.to_owned(),
-        })
+    pub(crate) fn reference_taken(field: Vec<String>, order_id: Uuid) -> Self {
+        let message = format!(
+            "the order {order_id} of this channel has this external reference already; look it up \
+             instead, or give this order a reference of its own"
+        );
+        let code = UserErrorCode::ReferenceTaken;
+        Self::ReferenceTaken(ReferenceTaken { message, code, field, order_id })
     }
 }
 
@@ -167,6 +346,11 @@ impl Problems {
         field: Vec<String>,
     ) -> Option<T> {
         value.map_err(|error| self.add(UserError::invalid(field, error))).ok()
+    }
+
+    /// What was noted so far.
+    pub(crate) fn errors(&self) -> &[UserError] {
+        &self.0
     }
 
     /// What was noted.

@@ -2,6 +2,7 @@
 //! Postgres.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where it is surprised")]
 
+mod acting;
 mod support;
 
 mod access;
@@ -10,8 +11,12 @@ mod schema;
 mod authentication;
 mod transport;
 
+mod changing;
+mod goods;
+mod money;
 mod placing;
 mod refusals;
+mod stocks;
 mod writing;
 
 mod sockets;

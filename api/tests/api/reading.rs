@@ -8,7 +8,7 @@ const ORDER: &str = "query($id: UUID!, $at: String) { order(id: $id, atLeast: $a
     id status reason { code } channel customer country currencyCode
     total { amount currencyCode } handling reference
     lines { sku title kind quantity unitPrice { amount } total { amount currencyCode } }
-    payment { status } shipment { status } process { status step }
+    payment { status } shipments { status } process { status step }
     placedAt updatedAt revision quarantined availableActions
 } }";
 
@@ -67,7 +67,7 @@ async fn an_order_is_read_as_it_was_placed() {
     ] {
         assert_eq!(read[field], placed["order"][field], "{field}");
     }
-    assert_eq!(read["availableActions"], json!(["CANCEL"]));
+    assert!(read["availableActions"].as_array().unwrap().contains(&json!("CANCEL")));
     assert_eq!((&read["payment"], &read["process"]), (&Value::Null, &Value::Null));
 
     let cancel = "mutation($input: OrderCancelInput!) { orderCancel(input: $input) { position } }";
@@ -76,7 +76,7 @@ async fn an_order_is_read_as_it_was_placed() {
     let at = &cancelled["orderCancel"]["position"];
     let read = api.data(ORDER, json!({ "id": read["id"], "at": at })).await["order"].clone();
     assert_eq!((&read["status"], &read["reason"]["code"]), (&json!("CANCELLED"), &json!("FRAUD")));
-    assert_eq!(read["availableActions"], json!([]));
+    assert!(!read["availableActions"].as_array().unwrap().contains(&json!("CANCEL")));
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn orders_are_filtered_by_every_condition_at_once() {
     assert_eq!(listed(json!({ "channel": "market" })).await, other);
     assert_eq!(listed(json!({ "customer": "c-9", "status": ["PENDING"] })).await, other);
     assert_eq!(listed(json!({ "customer": "c-9", "channel": "web" })).await, nothing);
-    assert_eq!(listed(json!({ "status": ["SHIPPED", "COMPLETED"] })).await, nothing);
+    assert_eq!(listed(json!({ "status": ["CONFIRMED", "COMPLETED"] })).await, nothing);
 
     let first = api.data(ORDER, json!({ "id": placed[0] })).await["order"]["placedAt"].clone();
     let just_then = json!({ "placedAt": { "gte": first, "lte": first } });

@@ -207,12 +207,13 @@ async fn the_events_of_an_order_come_from_the_first_and_then_as_they_happen() {
     let input = json!({ "id": order, "reason": "STAFF", "idempotencyKey": "c" });
     api.place(two_mugs("a third")).await;
     api.data(cancel, json!({ "input": input })).await;
-    let cancelled = socket.data("orderEvents").await;
-    assert_eq!(cancelled["type"], "order-cancelled");
+    let given_up = socket.data("orderEvents").await;
+    assert_eq!(given_up["type"], "order-lines-cancelled");
+    assert_eq!(socket.data("orderEvents").await["type"], "order-cancelled");
 
     let mut later = Socket::of(&api).await;
     later.subscribe("1", EVENTS, json!({ "id": order, "after": placed["cursor"] })).await;
-    assert_eq!(later.data("orderEvents").await, cancelled, "resuming left something out");
+    assert_eq!(later.data("orderEvents").await, given_up, "resuming left something out");
 }
 
 #[tokio::test]

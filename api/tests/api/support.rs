@@ -8,6 +8,7 @@ use std::time::Duration;
 use api::auth::{DevelopmentIssuer, SECRET_FILE};
 use api::{Check, Deps, Options, Scenarios, Server};
 use journal::{Clock, Journal, SystemClock};
+use keyring::{Keyring, MasterKeys};
 use private_postgres::Cluster;
 use projector::Projector;
 use projector::read_model::Reader;
@@ -104,6 +105,7 @@ impl Api {
         let token = issuer.token(&audience, None, SystemClock.now()).unwrap();
         let deps = Deps {
             journal: journal.clone(),
+            keyring: Keyring::new(journal.clone(), MasterKeys::random()),
             reader: Reader::connect_lazy(&choices.database).unwrap(),
             verifier: issuer.verifier(&audience, None).unwrap(),
             options: choices.options,

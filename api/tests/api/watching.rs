@@ -1,9 +1,12 @@
 //! Orders as they change.
 
-use domain::fulfilment::{Fulfilment, FulfilmentCommand, FulfilmentStarted, Step};
-use domain::ids::OrderId;
+use domain::fulfilment::{
+    AcceptanceWork, Fulfilment, FulfilmentCommand, FulfilmentStarted, Step, Work,
+};
+use domain::ids::{OrderId, PaymentToken};
 use domain::money::{Currency, Money};
 use domain::order::Handling;
+use domain::stock::Acceptance;
 use journal::Repository;
 use projector::{Options, Projector};
 use serde_json::{Value, json};
@@ -28,19 +31,19 @@ fn context(id: OrderId) -> journal::Context {
 /// A process of `id` that waits for an operator.
 async fn park(api: &Api, id: OrderId) {
     let processes = Repository::<Fulfilment>::new(api.journal.clone(), 1);
-    let started = FulfilmentStarted {
+    let work = AcceptanceWork {
         reservations: vec![],
         total: Money::new(1_290, Currency::GBP),
-        country: domain::ids::CountryCode::new("GB").unwrap(),
-        handling: Handling::Partners {
-            payment_token: domain::ids::PaymentToken::new("tok").unwrap(),
-        },
+        handling: Handling::Partners { payment_token: PaymentToken::new("tok").ok() },
+        acceptance: Acceptance::AllOrNothing,
+        prefer_location: None,
         payment_deadline: None,
     };
+    let started = FulfilmentStarted { order: None, work: Work::Acceptance(work) };
     let error = "the gateway is away".to_owned();
     let park = FulfilmentCommand::Park { step: Step::AuthorisePayment, error };
     for command in [FulfilmentCommand::Start(started), park] {
-        processes.execute(&id, command, context(id)).await.unwrap();
+        processes.execute(&id.into(), command, context(id)).await.unwrap();
     }
 }
 
@@ -74,7 +77,8 @@ async fn a_watched_order_is_told_again_whenever_it_has_changed() {
 
     park(api, id.as_str().unwrap().parse().unwrap()).await;
     let parked = told(&mut socket, |order| order["process"]["status"] == "PARKED").await;
-    assert_eq!(parked["availableActions"], json!(["CANCEL", "RESUME"]));
+    let actions = parked["availableActions"].as_array().unwrap();
+    assert!(actions.contains(&json!("CANCEL")) && actions.contains(&json!("RESUME")), "{parked:#}");
 
     let resume = "mutation($input: FulfilmentResumeInput!) { fulfilmentResume(input: $input) {
         process { status step } replayed userErrors { message }

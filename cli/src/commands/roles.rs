@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use api::auth::{DevelopmentIssuer, Verifier};
 use api::{Check, Deps};
 use journal::{Clock, Journal, SystemClock};
+use keyring::Keyring;
 use process_managers::ProcessManager;
 use projector::read_model::Reader;
 use tokio::net::TcpListener;
@@ -58,6 +59,8 @@ pub(crate) struct Api {
     journal: journal::Options,
     #[command(flatten)]
     database: Database,
+    #[command(flatten)]
+    personal_data: keyring::Options,
     /// Let in whoever has the development token that is written into `--data-dir`; never in production
     #[arg(long, conflicts_with_all = ["jwt_secret_file", "jwt_public_key_file"])]
     development: bool,
@@ -78,8 +81,11 @@ impl Api {
             Verifier::from_options(&self.http)?
         };
         let address = (self.http.http_host, self.http.http_port);
+        let masters = self.personal_data.master_keys()?;
+        let journal = connect(self.journal)?;
         let deps = Deps {
-            journal: connect(self.journal)?,
+            keyring: Keyring::new(journal.clone(), masters),
+            journal,
             reader: Reader::connect_lazy(&self.database.url)?,
             verifier,
             options: self.http,
@@ -124,13 +130,18 @@ pub(crate) struct ProcessManagers {
     #[command(flatten)]
     journal: journal::Options,
     #[command(flatten)]
+    personal_data: keyring::Options,
+    #[command(flatten)]
     options: process_managers::Options,
 }
 
 impl ProcessManagers {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let stop = lifecycle::stop_on_signal()?;
-        let managers = ProcessManager::start(connect(self.journal)?, &self.options)?;
+        let masters = self.personal_data.master_keys()?;
+        let journal = connect(self.journal)?;
+        let keyring = Keyring::new(journal.clone(), masters);
+        let managers = ProcessManager::start(journal, keyring, &self.options)?;
         println!("Driving processes.");
         tokio::select! {
             () = stop.cancelled() => {}

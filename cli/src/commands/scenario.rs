@@ -11,11 +11,12 @@ use crate::stores::Api;
 ///
 /// 1: from placed to delivered. 2: the payment is declined. 3: there is not enough stock.
 /// 4: the customer cancels while the payment is in flight. 5: the gateway times out, is asked, and
-/// turns out to have charged.
+/// turns out to have charged. 6: two shipments from two locations. 7: goods are awaited. 8: a return
+/// with a refund. 9: the order is held and released. 10: charged at once, cancelled, paid back.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Scenario {
     /// Which story
-    #[arg(value_parser = clap::value_parser!(u32).range(1..=5))]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=i64::from(scenarios::COUNT)))]
     number: u32,
     #[command(flatten)]
     api: Api,
@@ -23,7 +24,8 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let scenario = scenarios::find(self.number).context("there are scenarios 1 to 5")?;
+        let scenario = scenarios::find(self.number)
+            .with_context(|| format!("there are scenarios 1 to {}", scenarios::COUNT))?;
         let mut lines = scenarios::tell(scenario, self.api.client()?);
         let mut told_well = true;
         while let Some(line) = lines.next().await {

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use api::auth::DevelopmentIssuer;
 use api::{Deps, Scenarios};
 use journal::{Clock as _, Journal, SystemClock};
+use keyring::Keyring;
 use partner_simulator::Simulator;
 use private_postgres::{Binaries, Cluster};
 use process_managers::ProcessManager;
@@ -42,6 +43,8 @@ pub(crate) struct Up {
     #[arg(long, value_name = "FOLDER", env = "PG_BINDIR")]
     postgres_bin: Option<PathBuf>,
     #[command(flatten)]
+    personal_data: keyring::Options,
+    #[command(flatten)]
     processes: process_managers::Options,
     #[command(flatten)]
     projections: projector::Options,
@@ -69,6 +72,8 @@ impl Up {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let journal = stores.journal()?;
+        let masters = self.personal_data.master_keys_or_in(&data_dir.master_key_file())?;
+        let keyring = Keyring::new(journal.clone(), masters);
         let database = &stores.database;
         projector::migrate(database).await.context("cannot prepare the database")?;
         let projector = Projector::start(database, journal.clone(), self.projections)?;
@@ -77,7 +82,7 @@ impl Up {
             carrier: self.processes.carrier.or_else(|| stores.partners_url()),
             ..self.processes
         };
-        let managers = ProcessManager::start(journal.clone(), &options)?;
+        let managers = ProcessManager::start(journal.clone(), keyring.clone(), &options)?;
 
         let issuer = DevelopmentIssuer::open(data_dir.path())?;
         let (audience, iss) = (&self.http.jwt_audience, self.http.jwt_issuer.as_deref());
@@ -87,6 +92,7 @@ impl Up {
         let api_url = format!("http://{}", listener.local_addr()?);
         let deps = Deps {
             journal,
+            keyring,
             reader: Reader::connect_lazy(database)?,
             verifier,
             options: self.http,

@@ -2,8 +2,9 @@ use chrono_tz::Europe::London;
 use domain::money::Currency;
 
 use super::country::code_of;
-use super::file::{Reading, parse};
-use super::sorting::{Reason, Sorted, sort};
+use super::file::{Reading, Row, parse};
+use super::matching::{Matched, undo};
+use super::sorting::{Document, Reason, Sorted, sort};
 
 const READING: Reading = Reading { currency: Currency::GBP, zone: London };
 const HEADER: &str =
@@ -113,4 +114,88 @@ fn countries_go_by_name_code_or_unknown() {
     assert_eq!(code_of("EIRE").as_str(), "IE");
     assert_eq!(code_of("FR").as_str(), "FR");
     assert_eq!(code_of("Unspecified").as_str(), "ZZ");
+}
+
+/// What a file's credit notes take back: note, invoice, units by line; and what stays a credit note:
+/// note, units.
+fn undone(rows: &str) -> (Vec<(String, String, Vec<(usize, i64)>)>, Vec<(String, Vec<i64>)>) {
+    let Sorted { invoices, credit_notes, .. } = sorted(rows);
+    let in_all = |documents: &[Document]| -> i128 {
+        documents.iter().flat_map(|it| &it.rows).map(Row::gross).sum()
+    };
+    let (count, sum) = (credit_notes.iter().map(|it| it.rows.len()).sum(), in_all(&credit_notes));
+    let Matched { returned, credited } = undo(invoices.iter().collect(), credit_notes);
+    let rows: u64 =
+        returned.iter().map(|it| it.rows).chain(credited.iter().map(|it| it.rows)).sum();
+    assert_eq!(usize::try_from(rows), Ok(count), "every row is somewhere, once");
+    let left: Vec<_> = credited.into_iter().map(|it| it.document).collect();
+    assert_eq!(returned.iter().map(|it| it.gross).sum::<i128>() + in_all(&left), sum);
+    let units = |it: &Document| it.rows.iter().map(|row| -row.quantity).collect();
+    (
+        returned
+            .into_iter()
+            .map(|it| (it.note, it.invoice, it.lines.into_iter().collect()))
+            .collect(),
+        left.iter().map(|it| (it.number.clone(), units(it))).collect(),
+    )
+}
+
+fn from(note: &str, invoice: &str, lines: &[(usize, i64)]) -> (String, String, Vec<(usize, i64)>) {
+    (note.to_owned(), invoice.to_owned(), lines.to_vec())
+}
+
+fn kept(note: &str, units: &[i64]) -> (String, Vec<i64>) {
+    (note.to_owned(), units.to_vec())
+}
+
+#[test]
+fn a_credit_note_undoes_the_latest_order_before_it_of_that_customer_article_and_price() {
+    let (returned, credited) = undone(
+        "1001,AAA,Mug,2,2010-12-01T08:00:00,2.55,7,France\n\
+         1002,BBB,Cup,1,2010-12-02T08:00:00,2.55,7,France\n\
+         1002,AAA,Mug,2,2010-12-02T08:00:00,2.55,7,France\n\
+         1003,AAA,Mug,2,2010-12-03T08:00:00,2.10,7,France\n\
+         1004,AAA,Mug,2,2010-12-03T08:00:00,2.55,8,France\n\
+         C105,AAA,Mug,-1,2010-12-04T08:00:00,2.55,7,France\n\
+         1006,AAA,Mug,2,2010-12-05T08:00:00,2.55,7,France\n",
+    );
+    assert_eq!(returned, [from("C105", "1002", &[(1, 1)])]);
+    assert_eq!(credited, []);
+}
+
+#[test]
+fn a_row_is_spread_over_orders_and_what_is_left_stays_a_credit_note() {
+    let (returned, credited) = undone(
+        "1001,AAA,Mug,2,2010-12-01T08:00:00,2.55,7,France\n\
+         1002,AAA,Mug,1,2010-12-02T08:00:00,2.55,7,France\n\
+         1002,AAA,Mug,3,2010-12-02T08:00:00,2.55,7,France\n\
+         C103,AAA,Mug,-9,2010-12-04T08:00:00,2.55,7,France\n\
+         C103,D,Discount,-1,2010-12-04T08:00:00,5,7,France\n",
+    );
+    assert_eq!(
+        returned,
+        [from("C103", "1001", &[(0, 2)]), from("C103", "1002", &[(0, 1), (1, 3)])]
+    );
+    assert_eq!(credited, [kept("C103", &[3, 1])]);
+}
+
+#[test]
+fn no_unit_comes_back_twice_whatever_the_order_of_the_file() {
+    let (returned, credited) = undone(
+        "C103,AAA,Mug,-2,2010-12-04T08:00:00,2.55,7,France\n\
+         C102,AAA,Mug,-2,2010-12-03T08:00:00,2.55,7,France\n\
+         1001,AAA,Mug,3,2010-12-01T08:00:00,2.55,7,France\n",
+    );
+    assert_eq!(returned, [from("C102", "1001", &[(0, 2)]), from("C103", "1001", &[(0, 1)])]);
+    assert_eq!(credited, [kept("C103", &[1])]);
+}
+
+#[test]
+fn a_guest_cannot_be_recognised() {
+    let (returned, credited) = undone(
+        "1001,AAA,Mug,3,2010-12-01T08:00:00,2.55,,France\n\
+         C102,AAA,Mug,-2,2010-12-03T08:00:00,2.55,,France\n",
+    );
+    assert_eq!(returned, []);
+    assert_eq!(credited, [kept("C102", &[2])]);
 }

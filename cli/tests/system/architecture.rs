@@ -6,13 +6,14 @@ use std::process::Command;
 use serde_json::Value;
 
 /// A crate of ours and those of ours that it may import (tests may import more).
-const MAY_IMPORT: [(&str, &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("schemas", &["domain"]),
     ("journal", &["domain", "schemas"]),
-    ("process-managers", &["domain", "schemas", "journal"]),
+    ("keyring", &["domain", "schemas", "journal"]),
+    ("process-managers", &["domain", "schemas", "journal", "keyring"]),
     ("projector", &["domain", "schemas", "journal"]),
-    ("api", &["domain", "schemas", "journal", "projector"]),
+    ("api", &["domain", "schemas", "journal", "keyring", "projector"]),
     ("embedded-store", &[]),
     ("private-postgres", &[]),
     ("partner-simulator", &[]),
@@ -22,6 +23,7 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
             "domain",
             "schemas",
             "journal",
+            "keyring",
             "process-managers",
             "projector",
             "api",
@@ -33,8 +35,9 @@ const MAY_IMPORT: [(&str, &[&str]); 10] = [
 ];
 
 /// A package and the only crates of ours that may use it.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("eventstore", &["journal"]),
+    ("aws-lc-rs", &["keyring"]),
     ("sqlx", &["projector"]),
     ("async-graphql", &["api"]),
     ("async-graphql-axum", &["api"]),

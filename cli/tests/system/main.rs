@@ -8,5 +8,6 @@ mod deployment;
 mod first_run;
 mod flash_sale;
 mod history;
+mod privacy;
 mod roles;
 mod running;

@@ -31,6 +31,9 @@ impl Roles {
         let partners = format!("http://127.0.0.1:{partners_port}");
         let data = folder.path().join("data");
         let data = data.to_str().unwrap();
+        let master_key = folder.path().join("master-key");
+        std::fs::write(&master_key, "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=").unwrap();
+        let master_key = master_key.to_str().unwrap();
 
         // The roles start first: none of them may need another to be up already.
         let api = spawn(
@@ -47,6 +50,8 @@ impl Roles {
                 "--development",
                 "--data-dir",
                 data,
+                "--master-key-file",
+                master_key,
             ],
         );
         let managers = spawn(
@@ -60,6 +65,8 @@ impl Roles {
                 &partners,
                 "--carrier",
                 &partners,
+                "--master-key-file",
+                master_key,
             ],
         );
         let projector = start_projector(&folder, &event_store, &database);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 /// Long enough for a busy machine; nothing waits for it to pass.
-const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The binary, ready to be given arguments, with nothing of our own environment in it.
 pub(crate) fn orderstore() -> Command {
@@ -230,10 +230,21 @@ impl Api {
         key: &str,
         token: &str,
     ) -> Result<String, String> {
+        self.try_place_with(sku, key, token, json!({})).await
+    }
+
+    /// The same, with more of the input.
+    pub(crate) async fn try_place_with(
+        &self,
+        sku: &str,
+        key: &str,
+        token: &str,
+        more: Value,
+    ) -> Result<String, String> {
         let query = "mutation($input: OrderPlaceInput!) { it: orderPlace(input: $input) { \
             order { id } userErrors { code message } } }";
         let pound = json!({ "amount": "1.00", "currencyCode": "GBP" });
-        let input = json!({
+        let mut input = json!({
             "idempotencyKey": key,
             "country": "GB",
             "currencyCode": "GBP",
@@ -241,6 +252,7 @@ impl Api {
             "total": pound,
             "paymentToken": token,
         });
+        input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = self.try_run(query, &json!({ "input": input })).await?;
         match answer["it"]["order"]["id"].as_str() {
             Some(id) => Ok(id.to_owned()),
@@ -248,17 +260,49 @@ impl Api {
         }
     }
 
-    /// Waits until the read model says that the order has come to its end.
+    /// Waits until the read model says that the order has come to its end: nothing works for it any
+    /// more, and no money is on its way or held.
     pub(crate) async fn settled(&self, order: &str) -> String {
-        let query = "query($id: UUID!) { order(id: $id) { status process { status } } }";
+        let query = "query($id: UUID!) { order(id: $id) { status authorised { amount } \
+            captures { status } refunds { status } processes { status } } }";
         await_value(async || {
             let answer = self.try_run(query, &json!({ "id": order })).await.ok()?;
             let order = &answer["order"];
-            let finished = order["process"]["status"] == "FINISHED";
+            let all = |list: &str, status: &[&str]| {
+                let list = order[list].as_array()?;
+                let is_one =
+                    |it: &Value| it["status"].as_str().is_some_and(|it| status.contains(&it));
+                list.iter().all(is_one).then_some(list.len())
+            };
+            let processes = all("processes", &["FINISHED"])?;
+            let moved =
+                all("captures", &["DONE", "FAILED"]).and(all("refunds", &["DONE", "FAILED"]));
             let status = order["status"].as_str()?;
             let settled = matches!(status, "COMPLETED" | "CANCELLED" | "REJECTED");
-            (finished && settled).then(|| status.to_owned())
+            let free = order["authorised"]["amount"] == "0.00";
+            (settled && free && processes > 0 && moved.is_some()).then(|| status.to_owned())
         })
         .await
     }
+
+    /// Waits until the read model says that so much is there and set aside.
+    pub(crate) async fn stock_is(&self, sku: &str, on_hand: i64, reserved: i64) {
+        let query = "query($sku: String!) { stock(sku: $sku) { onHand reserved } }";
+        let expected = json!({ "onHand": on_hand.to_string(), "reserved": reserved.to_string() });
+        let start = Instant::now();
+        loop {
+            let found = self.run(query, json!({ "sku": sku })).await["stock"].take();
+            if found == expected {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{sku}: {found}, expected {expected}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// What the payment gateway holds of a payment, in minor units.
+pub(crate) fn held(payment: &Value) -> i64 {
+    let number = |key: &str| payment[key].as_i64().unwrap_or_default();
+    number("authorised") - number("captured") - number("voided") - number("expired")
 }

@@ -44,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) events: Vec<Uuid>,
     /// So many of the first events cannot be read.
     hidden: usize,
+    /// So many of the first events are destroyed.
+    destroyed: usize,
     pub(crate) tombstoned: bool,
     pub(crate) deleted: bool,
     has_metadata: bool,
@@ -53,7 +55,13 @@ impl Model {
     /// What a read finds, with revisions; nothing also for a stream that is not there.
     pub(crate) fn visible(&self) -> Vec<(u64, Uuid)> {
         let numbered = (0..).zip(self.events.iter().copied());
-        numbered.skip(self.hidden).filter(|_| !self.deleted && !self.tombstoned).collect()
+        let gone = self.hidden.max(self.destroyed);
+        numbered.skip(gone).filter(|_| !self.deleted && !self.tombstoned).collect()
+    }
+
+    /// How many events the log does not show.
+    pub(crate) fn destroyed(&self) -> u64 {
+        self.destroyed as u64
     }
 
     /// Writes empty metadata: it shows every event again, except those from before a delete.
@@ -148,6 +156,7 @@ impl Model {
                 self.tombstoned = for_ever;
                 self.deleted = !for_ever || self.deleted;
                 self.has_metadata |= !for_ever;
+                self.destroyed = self.events.len() - usize::from(!for_ever);
                 Removal::Remove
             }
         }

@@ -134,9 +134,15 @@ impl Storage {
         let (failure, failure_receiver) = watch::channel(None);
         let readers = Arc::new(readers::Readers::new(directory.database()));
         let tail = Arc::new(Tail::default());
-        let tail_of_writer = Arc::clone(&tail);
-        let writer =
-            Writer { connection, memory, tail: tail_of_writer, committed, failure, directory };
+        let writer = Writer {
+            connection,
+            memory,
+            tail: Arc::clone(&tail),
+            committed,
+            failure,
+            unclean: true,
+            directory,
+        };
         let thread = thread::Builder::new()
             .name("event-store-writer".to_owned())
             .spawn(move || writer.run(queue))

@@ -36,6 +36,9 @@ const SCHEMA: &str = "
 /// Statements kept prepared per connection.
 const STATEMENTS: usize = 32;
 
+/// How long the writer waits for a lock of another program.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Opens the database for writing, and creates it in a new directory.
 pub(crate) fn open_writer(directory: &DataDir, durable: bool) -> Result<Connection, Error> {
     let failed = |source: rusqlite::Error| Error::Database {
@@ -56,14 +59,29 @@ pub(crate) fn open_writer(directory: &DataDir, durable: bool) -> Result<Connecti
 
 fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // FULL makes every commit in WAL mode wait for its fsync.
     connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
     // Kibibytes. Appends to many streams touch the index at random.
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
+    // When a table outgrows its first page, rows are copied and their old place stays as it was.
+    // Zeroed instead, or a row that is scrubbed later could still be found there.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
+}
+
+/// Does something for which the writer waits longer or shorter than usual.
+pub(crate) fn with_patience<T>(
+    connection: &Connection,
+    patience: Duration,
+    act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    connection.busy_timeout(patience)?;
+    let outcome = act(connection);
+    connection.busy_timeout(PATIENCE)?;
+    outcome
 }
 
 fn format(connection: &Connection) -> rusqlite::Result<u32> {

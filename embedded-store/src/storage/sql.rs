@@ -57,6 +57,35 @@ pub(crate) fn insert_event(
     Ok(())
 }
 
+/// Destroys what the events of a stream before a revision say. How many there were.
+///
+/// Each row is overwritten where it lies: `SQLite` writes a record of the same size into the place
+/// of the old one, and since rows are never removed and only ever added at the end, no page holds an
+/// older copy (`secure_delete` sees to the one exception, a table's first page). For the size to stay,
+/// the mark of a scrubbed row is a time before 1970. Its id stays too, for repeated appends.
+pub(crate) fn scrub_events(
+    connection: &Connection,
+    stream: i64,
+    before: u64,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "UPDATE event SET created = -created,
+               metadata = zeroblob(length(metadata)), data = zeroblob(length(data))
+             WHERE stream = ?1 AND revision < ?2 AND created >= 0",
+        )?
+        .execute(params![stream, signed(before)])
+}
+
+/// Folds the write-ahead log into the database and empties it. False when a reader that stays too
+/// long (another program) is in the way.
+pub(crate) fn empty_write_ahead_log(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        let busy: i64 = row.get(0)?;
+        Ok(busy == 0)
+    })
+}
+
 /// The newest revision of a stream; [`TOMBSTONE`] if it was ended for ever.
 pub(crate) fn last_revision(connection: &Connection, stream: i64) -> rusqlite::Result<Option<u64>> {
     let last: Option<i64> = connection
@@ -159,26 +188,26 @@ pub(crate) fn first_created_after(
     Ok(end)
 }
 
-/// Statements that return whole events share these columns, in this order; the stream's name comes
+/// Statements that return whole events leave out scrubbed ones and share these columns, in this order; the stream's name comes
 /// last where it is selected at all. `CROSS JOIN` keeps the order of the tables: the log first,
 /// then each event's stream.
 pub(crate) const FORWARDS_IN_STREAM: &str =
     "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision LIMIT ?4";
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision LIMIT ?4";
 
 pub(crate) const BACKWARDS_IN_STREAM: &str =
     "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 ORDER BY revision DESC LIMIT ?4";
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision DESC LIMIT ?4";
 
 pub(crate) const FORWARDS_IN_LOG: &str =
     "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
-     WHERE position BETWEEN ?1 AND ?2 ORDER BY position LIMIT ?3";
+     WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position LIMIT ?3";
 
 pub(crate) const BACKWARDS_IN_LOG: &str =
     "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
-     WHERE position BETWEEN ?1 AND ?2 ORDER BY position DESC LIMIT ?3";
+     WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position DESC LIMIT ?3";
 
 pub(crate) fn position(row: &Row<'_>) -> rusqlite::Result<u64> {
     Ok(unsigned(row.get(0)?))

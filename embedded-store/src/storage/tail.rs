@@ -37,6 +37,11 @@ impl Tail {
         }
     }
 
+    /// Forgets everything: some of it was destroyed.
+    pub(crate) fn clear(&self) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Window::default();
+    }
+
     /// Up to `limit` events after `position`, in order; empty if there is none yet. `None` if the
     /// tail does not reach back so far.
     pub(crate) fn after(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
@@ -93,6 +98,17 @@ mod tests {
         let tail = Tail::default();
         assert_eq!(positions(tail.after(0, 9)), None);
         tail.push(events(5..9, 1));
+        assert_eq!(positions(tail.after(3, 9)), None);
+    }
+
+    #[test]
+    fn a_cleared_tail_begins_anew_with_the_next_event() {
+        let tail = Tail::default();
+        tail.push(events(1..5, 1));
+        tail.clear();
+        assert_eq!(positions(tail.after(3, 9)), None);
+        tail.push(events(5..7, 1));
+        assert_eq!(positions(tail.after(4, 9)), Some(vec![5, 6]));
         assert_eq!(positions(tail.after(3, 9)), None);
     }
 

@@ -24,6 +24,15 @@ pub(super) struct Transaction<'a> {
     memory: &'a mut Memory,
     created: u64,
     events: Vec<Arc<Recorded>>,
+    scrubbed: bool,
+}
+
+/// What a transaction brought to the disk.
+pub(super) struct Committed {
+    /// The events that are now in the log, in order.
+    pub(super) events: Vec<Arc<Recorded>>,
+    /// Whether events were destroyed, perhaps some of the new ones.
+    pub(super) scrubbed: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -36,14 +45,14 @@ impl<'a> Transaction<'a> {
         // A clock set back must not make times decrease along the log: `$maxAge` is found by
         // halving.
         let created = now.max(memory.last_created);
-        Ok(Self { connection, memory, created, events: Vec::new() })
+        Ok(Self { connection, memory, created, events: Vec::new(), scrubbed: false })
     }
 
-    /// Brings it to the disk. The events that are now in the log, in order.
-    pub(super) fn commit(self) -> rusqlite::Result<Vec<Arc<Recorded>>> {
+    /// Brings it to the disk.
+    pub(super) fn commit(self) -> rusqlite::Result<Committed> {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.memory.last_created = self.created;
-        Ok(self.events)
+        Ok(Committed { events: self.events, scrubbed: self.scrubbed })
     }
 
     pub(super) fn append(
@@ -84,23 +93,35 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Deletes a stream by hiding all of it; the next append revives it.
+    /// Deletes a stream by hiding all of it, and destroys all but its newest event; the next append
+    /// revives it.
     pub(super) fn delete(
         &mut self,
         stream: &Arc<str>,
         expected: Expected,
     ) -> rusqlite::Result<Written> {
-        match judge_delete(self.head(stream)?.state, expected) {
+        let head = self.head(stream)?;
+        match judge_delete(head.state, expected) {
             Removal::Deleted => Ok(Written::Deleted),
             Removal::WrongExpected { current } => Ok(Written::WrongExpected { current }),
             Removal::Remove => {
                 self.write_metadata(stream, metadata::deleting())?;
+                self.scrub(head, head.state.last.unwrap_or_default())?;
                 self.removed()
             }
         }
     }
 
-    /// Ends a stream for ever.
+    /// Destroys what the events of a stream before a revision say. The newest one is spared, as by
+    /// EventStoreDB's scavenge: it is what later appends are counted from.
+    fn scrub(&mut self, head: Head, before: u64) -> rusqlite::Result<()> {
+        if let Some(id) = head.id {
+            self.scrubbed |= sql::scrub_events(self.connection, id, before)? > 0;
+        }
+        Ok(())
+    }
+
+    /// Ends a stream for ever, and destroys what was in it.
     pub(super) fn tombstone(
         &mut self,
         stream: &Arc<str>,
@@ -119,6 +140,7 @@ impl<'a> Transaction<'a> {
                     data: Bytes::new(),
                 };
                 self.insert(stream, &mut head, TOMBSTONE, &event)?;
+                self.scrub(head, TOMBSTONE)?;
                 self.removed()
             }
         }

@@ -5,7 +5,7 @@
 //! writing for good.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -13,8 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use super::directory::DataDir;
 use super::heads::{Heads, RecentIds};
 use super::tail::Tail;
-use super::transaction::Transaction;
-use super::{Change, Write, WriteError, Written, sql};
+use super::transaction::{Committed, Transaction};
+use super::{Change, Write, WriteError, Written, schema, sql};
 use crate::error::Failure;
 
 /// Writes in one transaction at most.
@@ -28,6 +28,9 @@ const HEADS: usize = 100_000;
 
 /// Ids that are recognised when an append without an expected revision repeats them.
 const RECENT_IDS: usize = 32_768;
+
+/// How long emptying the write-ahead log waits for those who read it: our own readers are short.
+const UNTIL_READERS_END: Duration = Duration::from_secs(1);
 
 /// Where the answer to a write goes.
 pub(super) struct Reply {
@@ -69,6 +72,8 @@ pub(super) struct Writer {
     pub(super) tail: Arc<Tail>,
     pub(super) committed: watch::Sender<u64>,
     pub(super) failure: watch::Sender<Option<Failure>>,
+    /// What was destroyed may still stand in the write-ahead log.
+    pub(super) unclean: bool,
     /// Held until the connection is closed.
     pub(super) directory: DataDir,
 }
@@ -76,6 +81,8 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until it is told to close or nobody can send any more.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+        // A kill may have come between destroying and cleaning up.
+        self.clean(UNTIL_READERS_END);
         let mut closing = false;
         while !closing && let Some(first) = queue.blocking_recv() {
             let mut batch = Vec::new();
@@ -116,8 +123,7 @@ impl Writer {
         let Self { connection, directory, .. } = self;
         // Moves the write-ahead log into the database. Not needed for safety: the next start would
         // do it.
-        if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-        {
+        if let Err(error) = sql::empty_write_ahead_log(&connection) {
             tracing::warn!(%error, "the write-ahead log could not be folded into the database");
         }
         if let Err((_, error)) = connection.close() {
@@ -166,12 +172,35 @@ impl Writer {
                 Change::Tombstone => Some(transaction.tombstone(&write.stream, write.expected)?),
             });
         }
-        let events = transaction.commit()?;
-        if !events.is_empty() {
+        let Committed { events, scrubbed } = transaction.commit()?;
+        if events.is_empty() {
+            return Ok(answers);
+        }
+        if scrubbed {
+            // What was destroyed may be among the new events as well: they are read from the disk.
+            self.tail.clear();
+            self.clean(UNTIL_READERS_END);
+        } else {
             self.tail.push(events);
-            self.committed.send_replace(self.memory.last_position);
+        }
+        self.committed.send_replace(self.memory.last_position);
+        if self.unclean && !scrubbed {
+            self.clean(Duration::ZERO);
         }
         Ok(answers)
+    }
+
+    /// What was destroyed in the database also goes from its write-ahead log. Where the reader of
+    /// another program is in the way, that is done after a later write.
+    fn clean(&mut self, patience: Duration) {
+        let emptied = schema::with_patience(&self.connection, patience, sql::empty_write_ahead_log);
+        if !matches!(emptied, Ok(true)) && !patience.is_zero() {
+            tracing::warn!(
+                ?emptied,
+                "what was deleted is still in the write-ahead log; does another program read the database?"
+            );
+        }
+        self.unclean = !matches!(emptied, Ok(true));
     }
 
     /// Undoes a failed transaction if that is certain to be right, and says what the waiting writes

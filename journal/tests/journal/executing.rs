@@ -430,3 +430,17 @@ async fn a_store_that_knows_less_than_we_do_is_believed() {
     assert_eq!(counted.revision, 1);
     assert_eq!(execute(&counters, "a", count("z")).await.unwrap().revision, 2);
 }
+
+#[tokio::test]
+async fn a_stream_that_was_deleted_meanwhile_is_decided_upon_anew() {
+    let store = Store::start().await;
+    let (ours, theirs) = (counters(&store.journal()), counters(&store.journal()));
+    let id = "a".to_owned();
+    ours.execute(&id, open(9), context()).await.unwrap();
+    let last = theirs.execute(&id, count(1), context()).await.unwrap().revision;
+    store.journal().delete_stream(&stream("a"), last).await.unwrap();
+
+    let executed = ours.execute(&id, count(2), context()).await;
+    assert_eq!(executed.unwrap_err(), ExecuteError::Rejected(Rejection::NotOpen));
+    assert_eq!(ours.execute(&id, open(3), context()).await.unwrap().revision, 2);
+}

@@ -3,6 +3,7 @@
 
 mod counter;
 mod executing;
+mod expecting;
 mod latency;
 mod misbehaving;
 mod outages;

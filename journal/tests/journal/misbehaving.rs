@@ -75,6 +75,24 @@ async fn an_append_whose_answer_gets_lost_is_repeated_with_the_same_ids() {
 }
 
 #[tokio::test]
+async fn a_delete_whose_answer_gets_lost_is_repeated() {
+    let mut server = Scripted::serve(
+        |call| call.method.ends_with("/Delete"),
+        |call| match call.number {
+            0 => Reply::HangUp,
+            _ => Reply::Messages(vec![vec![]], 0),
+        },
+    )
+    .await;
+    let journal = connect(server.address(), PATIENCE);
+
+    must(journal.delete_stream(&stream("a"), 0)).await.unwrap();
+
+    let calls = server.calls(2).await;
+    assert_eq!((calls.len(), &calls[0].body), (2, &calls[1].body));
+}
+
+#[tokio::test]
 async fn a_server_that_keeps_failing_is_not_asked_for_ever() {
     const INTERNAL: u8 = 13;
     let server = Scripted::serve(is_append, |_| Reply::Messages(vec![], INTERNAL)).await;

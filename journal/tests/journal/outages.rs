@@ -57,6 +57,7 @@ async fn while_the_store_is_down_every_call_ends_at_its_deadline_and_says_so() {
     let (a, none) = (stream("a"), ExpectedRevision::NoStream);
     let errors = [
         must(journal.append(&a, none, vec![counted(1)])).await.unwrap_err(),
+        must(journal.delete_stream(&a, 0)).await.unwrap_err(),
         must(journal.read(&a, 0).try_collect::<Vec<_>>()).await.unwrap_err(),
         must(journal.read_last(&a, 1)).await.unwrap_err(),
         must(journal.head()).await.unwrap_err(),

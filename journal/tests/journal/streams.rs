@@ -103,6 +103,39 @@ async fn an_append_beyond_the_stores_limit_is_too_large() {
 }
 
 #[tokio::test]
+async fn a_deleted_stream_reads_as_empty_and_goes_on_with_the_next_number() {
+    let store = Store::start().await;
+    let journal = store.journal();
+    let (a, none) = (stream("a"), ExpectedRevision::NoStream);
+    journal.append(&a, none, vec![counted(1), counted(2)]).await.unwrap();
+
+    journal.delete_stream(&a, 1).await.unwrap();
+    assert_eq!(journal.read(&a, 0).try_collect::<Vec<_>>().await, Ok(vec![]));
+    assert_eq!(journal.read_last(&a, 5).await, Ok(vec![]));
+    let left: Vec<_> = journal.read_all(Position::START).try_collect().await.unwrap();
+    assert_eq!(revisions(&left), [1], "the last event is spared");
+    journal.delete_stream(&a, 1).await.unwrap();
+
+    assert_eq!(journal.append(&a, none, vec![counted(3)]).await.unwrap().revision, 2);
+    let read: Vec<_> = journal.read(&a, 0).try_collect().await.unwrap();
+    assert_eq!(revisions(&read), [2]);
+}
+
+#[tokio::test]
+async fn a_delete_at_another_revision_is_a_conflict_that_tells_the_right_one() {
+    let store = Store::start().await;
+    let journal = store.journal();
+    let a = stream("a");
+    let expected = ExpectedRevision::Exact(1);
+    let conflict = |actual| Err(Error::Conflict { stream: stream("a"), expected, actual });
+
+    assert_eq!(journal.delete_stream(&a, 1).await, conflict(None));
+    journal.append(&a, ExpectedRevision::NoStream, vec![counted(1)]).await.unwrap();
+    assert_eq!(journal.delete_stream(&a, 1).await, conflict(Some(0)));
+    assert_eq!(journal.read_last(&a, 5).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_missing_stream_reads_as_empty() {
     let store = Store::start().await;
     let journal = store.journal();
@@ -162,7 +195,7 @@ async fn the_head_of_an_empty_store_is_not_after_any_event() {
 }
 
 #[tokio::test]
-async fn a_deleted_stream_reads_as_empty_and_a_tombstoned_one_is_an_error() {
+async fn a_stream_deleted_by_others_reads_as_empty_and_a_tombstoned_one_is_an_error() {
     let store = Store::start().await;
     let (journal, foreigner) = (store.journal(), foreigner(&store));
     let none = ExpectedRevision::NoStream;
@@ -178,7 +211,8 @@ async fn a_deleted_stream_reads_as_empty_and_a_tombstoned_one_is_an_error() {
     let gone = Error::StreamDeleted { stream: "counter-tombstoned".to_owned() };
     assert_eq!(journal.read_last(&stream("tombstoned"), 1).await, Err(gone.clone()));
     let append = journal.append(&stream("tombstoned"), none, vec![counted(2)]).await;
-    assert_eq!(append, Err(gone));
+    assert_eq!(append, Err(gone.clone()));
+    assert_eq!(journal.delete_stream(&stream("tombstoned"), 0).await, Err(gone));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use crate::support::{Partner, answer, assert_refused, options, part, payment};
 
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
+const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 
 #[tokio::test]
 async fn the_same_key_and_body_authorise_once_and_get_the_same_answer() {
@@ -19,10 +20,12 @@ async fn the_same_key_and_body_authorise_once_and_get_the_same_answer() {
     assert!(reference.as_str().is_some_and(|reference| reference.starts_with("auth_")), "{first}");
     let expected = json!({
         "key": "k", "status": "authorised", "reference": reference,
-        "order": "order-1", "currency": "EUR",
-        "authorised": 10_000, "captured": 0, "refunded": 0, "voided": 0,
+        "order": "order-1", "currency": "EUR", "expires_at": first["expires_at"],
+        "authorised": 10_000, "capturing": 0, "captured": 0, "refunding": 0, "refunded": 0,
+        "voided": 0, "expired": 0, "charged_back": 0,
         "authorisations": 1, "captures": 0, "refunds": 0,
     });
+    assert!(first["expires_at"].is_string(), "{first}");
     assert_eq!(first, expected);
 
     assert_eq!(caller.put("/payments/k", &payment("tok_ok")).await, (OK, first.clone()));
@@ -196,10 +199,133 @@ async fn refunds_never_exceed_the_captures_and_a_key_refunds_once() {
 }
 
 #[tokio::test]
+async fn a_pending_card_authorises_after_a_while() {
+    let pending = Duration::from_hours(1);
+    let Partner { caller, simulator: _running } =
+        Partner::start(partner_simulator::Options { pending, ..options() }).await;
+    for _ in 0..2 {
+        let (status, body) = caller.put("/payments/k", &payment("tok_pending")).await;
+        assert_eq!((status, &body["status"]), (ACCEPTED, &json!("pending")));
+        assert_eq!((&body["authorised"], &body["authorisations"]), (&json!(0), &json!(0)));
+    }
+    let early = caller.post("/payments/k/capture", &part("c", 1)).await;
+    assert_refused(&early, 409, "not_authorised");
+
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    caller.put("/payments/k", &payment("tok_pending")).await;
+    let body = caller.until("/payments/k", "authorised").await;
+    assert_eq!((&body["authorised"], &body["authorisations"]), (&json!(10_000), &json!(1)));
+    assert_eq!(caller.put("/payments/k", &payment("tok_pending")).await, (OK, body));
+}
+
+#[tokio::test]
+async fn a_void_of_what_is_pending_closes_the_key() {
+    let pending = Duration::from_millis(1);
+    let Partner { caller, simulator: _running } =
+        Partner::start(partner_simulator::Options { pending, ..options() }).await;
+    // Whichever comes first, nothing is held afterwards.
+    caller.put("/payments/k", &payment("tok_pending")).await;
+    let (_, body) = caller.post_nothing("/payments/k/void").await;
+    assert_eq!(body["authorised"], body["voided"], "{body}");
+
+    let pending = Duration::from_hours(1);
+    let Partner { caller, simulator: _running } =
+        Partner::start(partner_simulator::Options { pending, ..options() }).await;
+    caller.put("/payments/k", &payment("tok_pending")).await;
+    let (status, body) = caller.post_nothing("/payments/k/void").await;
+    assert_eq!((status, &body["status"]), (OK, &json!("closed")));
+    let late = caller.put("/payments/k", &payment("tok_pending")).await;
+    assert_refused(&late, 409, "key_closed");
+}
+
+#[tokio::test]
+async fn an_expiring_card_holds_money_for_a_while() {
+    let expiry = Duration::ZERO;
+    let Partner { caller, simulator: _running } =
+        Partner::start(partner_simulator::Options { expiry, ..options() }).await;
+    let (status, body) = caller.put("/payments/k", &payment("tok_expiring")).await;
+    assert_eq!((status, &body["status"]), (CREATED, &json!("expired")));
+    assert_eq!((&body["expired"], &body["voided"]), (&json!(10_000), &json!(0)));
+    let late = caller.post("/payments/k/capture", &part("c", 1)).await;
+    assert_refused(&late, 409, "authorisation_expired");
+    assert_eq!(caller.post_nothing("/payments/k/void").await.0, OK);
+}
+
+#[tokio::test]
+async fn a_card_can_fail_to_pay_and_to_take_money_back() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    caller.put("/payments/a", &payment("tok_capture_fails")).await;
+    for _ in 0..2 {
+        let refused = caller.post("/payments/a/capture", &part("c", 1)).await;
+        assert_refused(&refused, 402, "capture_declined");
+    }
+    caller.put("/payments/b", &payment("tok_refund_fails")).await;
+    assert_eq!(caller.post("/payments/b/capture", &part("c", 10_000)).await.0, OK);
+    let refused = caller.post("/payments/b/refund", &part("r", 1)).await;
+    assert_refused(&refused, 422, "refund_refused");
+    let (_, body) = caller.get("/payments/b").await;
+    assert_eq!((&body["captured"], &body["refunded"]), (&json!(10_000), &json!(0)));
+}
+
+#[tokio::test]
+async fn what_is_pending_counts_and_is_done_when_it_is_asked_for_again_later() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    for (card, step, pending, done) in [
+        ("tok_capture_pending", "capture", "capturing", "captured"),
+        ("tok_refund_pending", "refund", "refunding", "refunded"),
+    ] {
+        caller.put(&format!("/payments/{card}"), &payment(card)).await;
+        if step == "refund" {
+            caller.post(&format!("/payments/{card}/capture"), &part("c", 10_000)).await;
+        }
+        let path = format!("/payments/{card}/{step}");
+        let (status, body) = caller.post(&path, &part("p", 6_000)).await;
+        assert_eq!((status, &body[pending], &body[done]), (ACCEPTED, &6_000.into(), &0.into()));
+        let too_much = caller.post(&path, &part("q", 4_001)).await;
+        assert_refused(&too_much, 422, "amount_too_large");
+        let body = caller.until_done(&path, &part("p", 6_000)).await;
+        assert_eq!((&body[pending], &body[done]), (&0.into(), &6_000.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_final_capture_releases_the_rest() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    caller.put("/payments/k", &payment("tok_ok")).await;
+    let last = json!({ "key": "c", "amount": 6_000, "final": true });
+    for _ in 0..2 {
+        let (status, body) = caller.post("/payments/k/capture", &last).await;
+        assert_eq!(
+            (status, &body["captured"], &body["voided"]),
+            (OK, &6_000.into(), &4_000.into())
+        );
+    }
+    let refused = caller.post("/payments/k/refund", &last).await;
+    assert_refused(&refused, 400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_charge_back_is_shown_and_what_it_took_is_not_refunded() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    caller.put("/payments/k", &payment("tok_ok")).await;
+    let early = caller.post("/payments/k/chargeback", &part("b", 1)).await;
+    assert_refused(&early, 422, "amount_too_large");
+
+    caller.post("/payments/k/capture", &part("c", 10_000)).await;
+    for _ in 0..2 {
+        let (status, body) = caller.post("/payments/k/chargeback", &part("b", 9_000)).await;
+        assert_eq!((status, &body["charged_back"]), (OK, &json!(9_000)));
+    }
+    let refused = caller.post("/payments/k/refund", &part("r", 1_001)).await;
+    assert_refused(&refused, 422, "charged_back");
+    assert_eq!(caller.post("/payments/k/refund", &part("r", 1_000)).await.0, OK);
+}
+
+#[tokio::test]
 async fn nothing_moves_under_a_key_nobody_used() {
     let Partner { caller, simulator: _running } = Partner::start(options()).await;
     assert_refused(&caller.get("/payments/k").await, 404, "unknown_payment");
-    for step in ["capture", "refund"] {
+    for step in ["capture", "refund", "chargeback"] {
         let answer = caller.post(&format!("/payments/k/{step}"), &part("c", 1)).await;
         assert_refused(&answer, 404, "unknown_payment");
     }

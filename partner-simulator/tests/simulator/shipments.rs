@@ -1,5 +1,6 @@
 //! The carrier.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use partner_simulator::Options;
@@ -23,16 +24,70 @@ async fn the_same_key_and_body_book_once_and_get_the_same_tracking_number() {
     let tracking_number = first["tracking_number"].clone();
     assert!(tracking_number.as_str().is_some_and(|number| number.starts_with("SIM")), "{first}");
     let expected = json!({
-        "key": "k", "status": "booked", "tracking_number": tracking_number,
-        "order": "order-1", "destination_country": "DE",
+        "key": "k", "status": "booked", "carrier": "simulator", "tracking_number": tracking_number,
+        "order": "order-1", "destination_country": "DE", "parcels": first["parcels"],
     });
     assert_eq!(first, expected);
 
     assert_eq!(caller.put("/shipments/k", &shipment()).await, (OK, first.clone()));
     assert_eq!(caller.get("/shipments/k").await, (OK, first));
     let mut other = shipment();
-    other["parcels"] = json!([]);
+    other["parcels"] = json!([{}, {}]);
     assert_refused(&caller.put("/shipments/k", &other).await, 409, "idempotency_conflict");
+}
+
+#[tokio::test]
+async fn every_parcel_has_a_tracking_number_and_an_address_to_follow_it() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    let mut body = shipment();
+    body["parcels"] = json!([{}, {}, {}]);
+    let (_, booked) = caller.put("/shipments/k", &body).await;
+    let parcels = booked["parcels"].as_array().unwrap();
+    let numbers: BTreeSet<_> =
+        parcels.iter().map(|parcel| parcel["tracking_number"].as_str().unwrap()).collect();
+    assert_eq!((parcels.len(), numbers.len()), (3, 3), "{booked}");
+    assert_eq!(parcels[0]["tracking_number"], booked["tracking_number"]);
+    for parcel in parcels {
+        let url = parcel["tracking_url"].as_str().unwrap();
+        assert!(url.ends_with(parcel["tracking_number"].as_str().unwrap()), "{url}");
+        assert_eq!(parcel["events"][0]["status"], "label_printed");
+    }
+    assert_eq!(caller.put("/shipments/k", &body).await, (OK, booked));
+}
+
+#[tokio::test]
+async fn every_parcel_is_followed_until_it_is_delivered() {
+    let Partner { caller, simulator: _running } = Partner::start(options()).await;
+    let mut body = shipment();
+    body["parcels"] = json!([{}, {}]);
+    caller.put("/shipments/k", &body).await;
+    caller.post_nothing("/shipments/k/hand-over").await;
+    let delivered = caller.until("/shipments/k", "delivered").await;
+    let all = ["label_printed", "picked_up", "in_transit", "out_for_delivery", "delivered"];
+    for parcel in delivered["parcels"].as_array().unwrap() {
+        let events = parcel["events"].as_array().unwrap();
+        assert!(events.iter().map(|event| &event["status"]).eq(all), "{parcel}");
+        assert!(events.is_sorted_by_key(|event| event["at"].as_str().unwrap()), "{parcel}");
+    }
+    let last = &delivered["parcels"][1]["events"][4]["at"];
+    assert_eq!(*last, delivered["delivered_at"]);
+}
+
+#[tokio::test]
+async fn the_ledger_does_not_keep_where_people_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = Some(folder.path().to_owned());
+    let Partner { caller, simulator: _running } =
+        Partner::start(Options { data_dir, ..options() }).await;
+    let mut body = shipment();
+    body["address"] = json!({ "name": "Ada Lovelace", "lines": ["12 St James's Square"] });
+    assert_eq!(caller.put("/shipments/k", &body).await.0, CREATED);
+    assert_eq!(caller.put("/shipments/k", &body).await.0, OK);
+    let ledger = std::fs::read_to_string(folder.path().join("partners.jsonl")).unwrap();
+    assert!(ledger.contains("order-1") && !ledger.contains("Ada") && !ledger.contains("Square"));
+
+    body["address"]["name"] = json!("Annabella Byron");
+    assert_refused(&caller.put("/shipments/k", &body).await, 409, "idempotency_conflict");
 }
 
 #[tokio::test]
@@ -103,6 +158,9 @@ async fn a_request_that_makes_no_sense_is_answered_with_code_and_message() {
     assert_refused(&answer(request).await, 400, "malformed_request");
     let mut body = shipment();
     body["destination_country"] = json!("Germany");
+    assert_refused(&caller.put("/shipments/k", &body).await, 400, "invalid_request");
+    let mut body = shipment();
+    body["parcels"] = json!([]);
     assert_refused(&caller.put("/shipments/k", &body).await, 400, "invalid_request");
 }
 

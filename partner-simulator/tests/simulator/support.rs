@@ -77,6 +77,21 @@ impl Caller {
     }
 }
 
+impl Caller {
+    /// Asks for the same again until it is done and no longer pending.
+    pub(crate) async fn until_done(&self, path: &str, body: &Value) -> Value {
+        for _ in 0..3000 {
+            let (status, answer) = self.post(path, body).await;
+            if status != StatusCode::ACCEPTED {
+                assert_eq!(status, StatusCode::OK, "{answer}");
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{path} is still pending after 30 seconds");
+    }
+}
+
 pub(crate) async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let response = request.send().await.unwrap();
     (response.status(), response.json().await.unwrap())

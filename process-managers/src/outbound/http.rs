@@ -61,6 +61,15 @@ pub(super) struct Partner {
     breaker: Breaker,
 }
 
+/// What a partner answered to a call that it did not refuse.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    /// Whether it has only taken on to do what it was asked for.
+    pub(super) pending: bool,
+    /// Its words.
+    pub(super) body: T,
+}
+
 impl Partner {
     pub(super) fn new(
         name: &'static str,
@@ -85,6 +94,16 @@ impl Partner {
         path: &str,
         body: Option<Value>,
     ) -> Result<T, PartnerError> {
+        self.ask(method, path, body).await.map(|answer| answer.body)
+    }
+
+    /// The same, for what a partner may take on now and do later.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Answer<T>, PartnerError> {
         if let Some(wait) = self.breaker.refuses_for() {
             return Err(PartnerError::LeftAlone { partner: self.name, wait });
         }
@@ -100,7 +119,7 @@ impl Partner {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> Result<T, PartnerError> {
+    ) -> Result<Answer<T>, PartnerError> {
         let mut request = self.client.request(method, format!("{}{path}", self.base_url));
         if let Some(body) = body {
             request = request.json(&body);
@@ -109,11 +128,12 @@ impl Partner {
         let status = response.status();
         let bytes = response.bytes().await.map_err(|error| self.no_answer(&error))?;
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| PartnerError::InTrouble {
+            let body = serde_json::from_slice(&bytes).map_err(|error| PartnerError::InTrouble {
                 partner: self.name,
                 status: status.as_u16(),
                 reason: format!("an answer that cannot be read: {error}"),
-            });
+            })?;
+            return Ok(Answer { pending: status == StatusCode::ACCEPTED, body });
         }
         Err(self.failure(status, &bytes))
     }

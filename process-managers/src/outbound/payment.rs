@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use domain::ids::{OrderId, PartnerReference, PaymentToken, derive_uuid};
+use chrono::{DateTime, Utc};
+use domain::ids::{
+    CaptureId, OrderId, PartnerReference, PaymentId, PaymentToken, RefundId, derive_uuid,
+};
 use domain::money::Money;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::http::{Partner, PartnerError};
@@ -18,11 +21,15 @@ pub(crate) struct PaymentGateway(Partner);
 /// What came of asking the gateway to hold money.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Authorisation {
-    /// It holds the money.
+    /// It holds the money, or held it: what is not captured by `expires_at` it holds no longer.
     Authorised {
         /// How it knows the payment.
         reference: PartnerReference,
+        /// Until when, if it says so.
+        expires_at: Option<DateTime<Utc>>,
     },
+    /// It has not made up its mind. Asking again tells.
+    Pending,
     /// It will not.
     Declined {
         /// Its code.
@@ -30,23 +37,58 @@ pub(crate) enum Authorisation {
     },
 }
 
+/// What came of asking the gateway to move money.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Movement {
+    /// The money has moved.
+    Done,
+    /// It will move, or not. Asking again tells.
+    Pending,
+    /// It will not move, whoever asks again.
+    Refused {
+        /// The gateway's code.
+        code: String,
+    },
+}
+
+/// What came of asking the gateway to let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// How it knows the payment, if it ever held money: somebody may have to record that first.
+    pub(crate) reference: Option<PartnerReference>,
+    /// Whether it has only taken on to let go. Asking again tells.
+    pub(crate) pending: bool,
+}
+
+/// The codes of answers that are final although the call made sense.
+const REFUSALS: [&str; 3] = ["authorisation_expired", "refund_refused", "charged_back"];
+
 #[derive(Debug, Deserialize)]
 struct Answer {
     status: String,
     reference: Option<PartnerReference>,
     code: Option<String>,
-    #[serde(default)]
-    authorised: i64,
-    #[serde(default)]
-    captured: i64,
-    #[serde(default)]
-    voided: i64,
+    expires_at: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    amounts: Amounts,
 }
 
-impl Answer {
-    /// Minor units that the gateway holds for us.
+/// Minor units. A gateway without something leaves it out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Amounts {
+    authorised: i64,
+    captured: i64,
+    capturing: i64,
+    voided: i64,
+    expired: i64,
+    refunded: i64,
+}
+
+impl Amounts {
+    /// What the gateway holds for us and does not move.
     const fn held(&self) -> i64 {
-        self.authorised - self.captured - self.voided
+        self.authorised - self.captured - self.capturing - self.voided - self.expired
     }
 }
 
@@ -59,20 +101,20 @@ impl PaymentGateway {
         Partner::new("the payment gateway", base_url, timeout).map(Self)
     }
 
-    /// Key of the one payment of `order`.
-    pub(crate) fn key(order: OrderId) -> Uuid {
-        derive_uuid(&["gateway-payment", &order.to_string()])
-    }
-
-    /// Key of the one capture of the payment of `order`.
-    pub(crate) fn capture_key(order: OrderId) -> Uuid {
-        derive_uuid(&["gateway-capture", &order.to_string()])
+    /// Key of `payment` of `order`. The payment that an order is placed with has had this key ever
+    /// since it was the only one: another would charge twice across an upgrade.
+    fn key(payment: PaymentId, order: OrderId) -> Uuid {
+        if payment == PaymentId::of(order) {
+            return derive_uuid(&["gateway-payment", &order.to_string()]);
+        }
+        derive_uuid(&["gateway-payment", "by-id", &payment.to_string()])
     }
 
     /// Has the gateway hold `amount`. Safe to repeat. When no answer comes, the gateway is asked
     /// what it knows.
     pub(crate) async fn authorise(
         &self,
+        payment: PaymentId,
         order: OrderId,
         amount: Money,
         token: &PaymentToken,
@@ -83,26 +125,26 @@ impl PaymentGateway {
             "currency": amount.currency,
             "token": token.as_str(),
         });
-        let path = format!("/payments/{}", Self::key(order));
+        let path = format!("/payments/{}", Self::key(payment, order));
         match self.0.call(Method::PUT, &path, Some(body)).await {
             Ok(answer) => self.understand(&answer),
             Err(PartnerError::Refused { status: 402, code, .. }) => {
                 Ok(Authorisation::Declined { code })
             }
-            Err(unknown @ PartnerError::NoAnswer { .. }) => match self.fetch(order).await? {
-                Some(authorisation) => Ok(authorisation),
-                None => Err(unknown),
-            },
+            Err(unknown @ PartnerError::NoAnswer { .. }) => {
+                self.fetch(payment, order).await?.ok_or(unknown)
+            }
             Err(error) => Err(error),
         }
     }
 
-    /// What the gateway knows of the payment of `order`; `None` when it knows of none.
+    /// What the gateway knows of `payment` of `order`; `None` when it knows nothing.
     pub(crate) async fn fetch(
         &self,
+        payment: PaymentId,
         order: OrderId,
     ) -> Result<Option<Authorisation>, PartnerError> {
-        let path = format!("/payments/{}", Self::key(order));
+        let path = format!("/payments/{}", Self::key(payment, order));
         match self.0.call(Method::GET, &path, None).await {
             Ok(answer) => self.understand(&answer).map(Some),
             Err(PartnerError::Refused { status: 404, .. }) => Ok(None),
@@ -110,41 +152,86 @@ impl PaymentGateway {
         }
     }
 
-    /// Has the gateway move `amount` to us. Safe to repeat.
-    pub(crate) async fn capture(&self, order: OrderId, amount: Money) -> Result<(), PartnerError> {
-        let path = format!("/payments/{}/capture", Self::key(order));
-        let body = json!({ "key": Self::capture_key(order), "amount": amount.minor });
-        let answer: Answer = self.0.call(Method::POST, &path, Some(body)).await?;
-        if answer.captured < amount.minor {
-            return Err(self.0.unconvincing("less was captured than was asked for"));
+    /// Has the gateway move `amount` to us, and let go of the rest if that `is_final`. Safe to
+    /// repeat.
+    pub(crate) async fn capture(
+        &self,
+        payment: PaymentId,
+        order: OrderId,
+        capture: CaptureId,
+        amount: Money,
+        is_final: bool,
+    ) -> Result<Movement, PartnerError> {
+        let path = format!("/payments/{}/capture", Self::key(payment, order));
+        let mut body = json!({ "key": capture, "amount": amount.minor });
+        if is_final {
+            body["final"] = json!(true);
         }
-        Ok(())
+        self.move_money(&path, body, amount, |amounts| amounts.captured).await
+    }
+
+    /// Has the gateway move `amount` back to the customer. Safe to repeat.
+    pub(crate) async fn refund(
+        &self,
+        payment: PaymentId,
+        order: OrderId,
+        refund: RefundId,
+        amount: Money,
+    ) -> Result<Movement, PartnerError> {
+        let path = format!("/payments/{}/refund", Self::key(payment, order));
+        let body = json!({ "key": refund, "amount": amount.minor });
+        self.move_money(&path, body, amount, |amounts| amounts.refunded).await
+    }
+
+    async fn move_money(
+        &self,
+        path: &str,
+        body: Value,
+        amount: Money,
+        moved: fn(&Amounts) -> i64,
+    ) -> Result<Movement, PartnerError> {
+        match self.0.ask::<Answer>(Method::POST, path, Some(body)).await {
+            Ok(answer) if answer.pending => Ok(Movement::Pending),
+            Ok(answer) if moved(&answer.body.amounts) < amount.minor => {
+                Err(self.0.unconvincing("less money has moved than was asked for"))
+            }
+            Ok(_) => Ok(Movement::Done),
+            Err(PartnerError::Refused { status, code, .. })
+                if status == 402 || REFUSALS.contains(&code.as_str()) =>
+            {
+                Ok(Movement::Refused { code })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Has the gateway let go of what it holds. Safe to repeat, and safe when it holds nothing:
-    /// it then refuses an authorisation that comes late. Answers how the gateway knows the
-    /// payment, if there was one.
+    /// it then refuses an authorisation that comes late.
     pub(crate) async fn void(
         &self,
+        payment: PaymentId,
         order: OrderId,
-    ) -> Result<Option<PartnerReference>, PartnerError> {
-        let path = format!("/payments/{}/void", Self::key(order));
-        let answer: Answer = self.0.call(Method::POST, &path, None).await?;
-        if answer.held() > 0 {
+    ) -> Result<Release, PartnerError> {
+        let path = format!("/payments/{}/void", Self::key(payment, order));
+        let answer = self.0.ask::<Answer>(Method::POST, &path, None).await?;
+        let (pending, body) = (answer.pending, answer.body);
+        if body.amounts.held() > 0 && !pending {
             return Err(self.0.unconvincing("money is still held after the void"));
         }
-        Ok(answer.reference)
+        Ok(Release { reference: body.reference, pending })
     }
 
     fn understand(&self, answer: &Answer) -> Result<Authorisation, PartnerError> {
-        if answer.status == "declined" {
-            let code = answer.code.clone().unwrap_or_else(|| "declined".to_owned());
-            return Ok(Authorisation::Declined { code });
-        }
-        let holds = matches!(answer.status.as_str(), "authorised" | "captured");
-        match answer.reference.clone().filter(|_| holds) {
-            Some(reference) => Ok(Authorisation::Authorised { reference }),
-            None => Err(self.0.unconvincing("the payment is neither held nor declined")),
+        match (answer.status.as_str(), answer.reference.clone()) {
+            ("pending", _) => Ok(Authorisation::Pending),
+            ("declined", _) => {
+                let code = answer.code.clone().unwrap_or_else(|| "declined".to_owned());
+                Ok(Authorisation::Declined { code })
+            }
+            ("authorised" | "captured" | "expired", Some(reference)) => {
+                Ok(Authorisation::Authorised { reference, expires_at: answer.expires_at })
+            }
+            _ => Err(self.0.unconvincing("the payment is neither held nor declined")),
         }
     }
 }

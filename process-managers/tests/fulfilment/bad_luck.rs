@@ -1,65 +1,14 @@
-//! Partners fail, managers die and come twice: every order reaches its end all the same.
+//! Partners fail, managers come twice, nobody pays: every order reaches its end all the same.
 
 use std::time::Duration;
 
 use domain::fulfilment::{FulfilmentState, Outcome, Phase, Step};
 use domain::ids::OrderId;
 use domain::order::{CancelReason, OrderStatus};
-use process_managers::{Options, ProcessManager};
+use process_managers::Options;
 
-use crate::shop::{Shop, connect};
-
-/// A process manager that can die as a process does: at once, wherever it is.
-struct Mortal(tokio::runtime::Runtime);
-
-impl Mortal {
-    fn start(shop: &Shop) -> Self {
-        Self::start_with(shop, shop.options())
-    }
-
-    fn start_with(shop: &Shop, options: Options) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let address = shop.address();
-        runtime.spawn(async move {
-            let manager = ProcessManager::start(connect(&address), &options).unwrap();
-            std::future::pending::<()>().await;
-            drop(manager);
-        });
-        Self(runtime)
-    }
-
-    fn die(self) {
-        self.0.shutdown_background();
-    }
-}
-
-async fn all_is_well(shop: &Shop, orders: &[OrderId], received: u64) {
-    let mut sold = 0;
-    for &order in orders {
-        let outcome = shop.finished(order).await;
-        let charged = shop.charged(order).await;
-        match outcome {
-            Outcome::Fulfilled => {
-                let charged = charged.unwrap();
-                assert_eq!((charged.authorisations, charged.captures), (1, 1), "{order}");
-                sold += 1;
-            }
-            Outcome::Cancelled | Outcome::Rejected => {
-                let held = charged.map_or(0, |it| {
-                    assert_eq!(it.captures, 0, "{order}");
-                    it.authorisations * 100 - it.voided
-                });
-                assert_eq!(held, 0, "money is held for {order}, which is not delivered");
-            }
-        }
-    }
-    let stock = shop.stock("MUG").await;
-    assert_eq!((stock.on_hand(), stock.reserved()), (received - sold, 0));
-}
+use crate::dying::{Mortal, all_is_well};
+use crate::shop::{Shop, Wanted};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manager_that_dies_again_and_again_loses_nothing_and_charges_nobody_twice() {
@@ -104,13 +53,38 @@ async fn two_managers_at_once_do_everything_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_managers_at_once_hear_of_holds_and_payments_by_hand_alike() {
+    let shop = Shop::open().await;
+    shop.receive("MUG", 10).await;
+    let managers = [Mortal::start(&shop), Mortal::start(&shop)];
+    let mut orders = vec![];
+    for _ in 0..10 {
+        let wanted = Wanted { holds: vec!["fraud"], ..Wanted::paid_by_hand(&[("MUG", 1)]) };
+        orders.push(shop.place_wanted(wanted).await);
+    }
+    for &order in &orders {
+        shop.reaches(order, |phase| *phase == Phase::Due(Step::AuthorisePayment)).await;
+        shop.pay_by_hand(order, 100, "cash").await;
+        shop.release_hold(order, "fraud").await;
+    }
+    for &order in &orders {
+        shop.completes(order).await;
+    }
+    shop.comes_to_rest().await;
+    assert_eq!(shop.shelves("MUG").await, (0, 0));
+    for manager in managers {
+        manager.die();
+    }
+}
+
 #[tokio::test]
 async fn a_partner_in_trouble_is_tried_again_until_it_works() {
     let shop = Shop::open().await;
     let manager = shop.process_manager();
     shop.receive("MUG", 1).await;
     let order = shop.place(&[("MUG", 1)], "tok_flaky").await;
-    assert_eq!(shop.finished(order).await, Outcome::Fulfilled);
+    shop.completes(order).await;
     manager.stop().await;
 }
 
@@ -118,7 +92,7 @@ async fn a_partner_in_trouble_is_tried_again_until_it_works() {
 async fn a_step_that_keeps_failing_is_parked_and_resumed_by_an_operator() {
     let shop = Shop::open().await;
     let options = Options { step_attempts: 1, ..shop.options() };
-    let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
+    let manager = shop.process_manager_with(&options);
     shop.receive("MUG", 1).await;
     let order = shop.place(&[("MUG", 1)], "tok_flaky").await;
     let parked = Phase::Parked(Step::AuthorisePayment);
@@ -126,10 +100,30 @@ async fn a_step_that_keeps_failing_is_parked_and_resumed_by_an_operator() {
     let FulfilmentState::Running(process) = shop.process(order).await else { panic!() };
     assert!(process.trouble.unwrap().error.contains("503"));
 
-    shop.resume(order).await;
+    shop.resume(order.into()).await;
     shop.reaches(order, |phase| *phase == parked).await;
-    shop.resume(order).await;
-    assert_eq!(shop.finished(order).await, Outcome::Fulfilled);
+    shop.resume(order.into()).await;
+    shop.completes(order).await;
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_for_after_a_failure_is_what_was_asked_for_before() {
+    let shop = Shop::open().await;
+    let options = Options { step_attempts: 1, ..shop.options() };
+    let manager = shop.process_manager_with(&options);
+    shop.receive("MUG", 3).await;
+    let order = shop.place(&[("MUG", 3)], "tok_flaky").await;
+    let parked = Phase::Parked(Step::AuthorisePayment);
+    shop.reaches(order, |phase| *phase == parked).await;
+    shop.cancel_units(order, 0, 1).await;
+    shop.resume(order.into()).await;
+    shop.reaches(order, |phase| *phase == parked).await;
+    shop.resume(order.into()).await;
+    shop.completes(order).await;
+    shop.comes_to_rest().await;
+    let charged = shop.charged(order).await;
+    assert_eq!((charged.authorised, charged.captured, charged.held()), (300, 200, 0));
     manager.stop().await;
 }
 
@@ -157,7 +151,23 @@ async fn an_order_that_is_not_paid_in_time_is_given_up() {
     let manager = shop.process_manager();
     assert_eq!(shop.finished(order).await, Outcome::Cancelled);
     assert_eq!(shop.status(order).await, OrderStatus::Cancelled(CancelReason::PaymentTimedOut));
-    assert_eq!(shop.stock("MUG").await.available(), 1);
+    assert_eq!(shop.shelves("MUG").await, (1, 0));
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_money_from_a_bank_longer_than_the_deadline() {
+    let shop = Shop::open().await;
+    let options = Options { payment_deadline: Duration::from_millis(400), ..shop.options() };
+    let manager = shop.process_manager_with(&options);
+    shop.receive("MUG", 2).await;
+    let [unpaid, paid] = [(); 2].map(|()| Wanted::paid_by_hand(&[("MUG", 1)]));
+    let (unpaid, paid) = (shop.place_wanted(unpaid).await, shop.place_wanted(paid).await);
+    shop.pay_by_hand(paid, 100, "bank").await;
+    assert_eq!(shop.finished(unpaid).await, Outcome::Cancelled);
+    assert_eq!(shop.status(unpaid).await, OrderStatus::Cancelled(CancelReason::PaymentTimedOut));
+    shop.completes(paid).await;
+    assert_eq!(shop.shelves("MUG").await, (1, 0));
     manager.stop().await;
 }
 
@@ -167,11 +177,13 @@ async fn a_restart_goes_on_where_it_was() {
     shop.receive("MUG", 1).await;
     let manager = shop.process_manager();
     let order = shop.place(&[("MUG", 1)], "tok_ok").await;
-    shop.reaches(order, |phase| *phase == Phase::Due(Step::AwaitDelivery)).await;
+    let state = shop.becomes(order, |order| order.shipped() == 1).await;
+    let shipment = *state.shipments.keys().next().unwrap();
+    shop.reaches(shipment, |phase| *phase == Phase::Due(Step::AwaitDelivery)).await;
     manager.stop().await;
 
     let manager = shop.process_manager();
-    assert_eq!(shop.finished(order).await, Outcome::Fulfilled);
+    shop.completes(order).await;
     manager.stop().await;
 }
 
@@ -180,25 +192,27 @@ async fn a_restart_that_meets_a_finished_order_again_leaves_it_alone() {
     let shop = Shop::open().await;
     shop.receive("MUG", 2).await;
     let options = Options { step_attempts: 1, ..shop.options() };
-    let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
+    let manager = shop.process_manager_with(&options);
     // Young and open, so a restart routes again everything since.
     let open = shop.place(&[("MUG", 1)], "tok_flaky").await;
     let parked = Phase::Parked(Step::AuthorisePayment);
     shop.reaches(open, |phase| *phase == parked).await;
     let finished = shop.place(&[("MUG", 1)], "tok_ok").await;
-    assert_eq!(shop.finished(finished).await, Outcome::Fulfilled);
+    shop.completes(finished).await;
+    shop.finished(finished).await;
+    manager.status().wait_for(|status| status.open == 1).await.unwrap();
     manager.stop().await;
-    let before = shop.events_of(finished).await;
+    let before = shop.events_in_all().await;
 
-    // A gateway that would notice being called.
-    let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    gateway.set_nonblocking(true).unwrap();
-    let url = format!("http://{}", gateway.local_addr().unwrap());
-    let options = Options { payment_gateway: Some(url), ..options };
-    let manager = ProcessManager::start(shop.journal.clone(), &options).unwrap();
+    // Partners that would notice being called.
+    let partner = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    partner.set_nonblocking(true).unwrap();
+    let url = Some(format!("http://{}", partner.local_addr().unwrap()));
+    let options = Options { payment_gateway: url.clone(), carrier: url, ..options };
+    let manager = shop.process_manager_with(&options);
     manager.status().wait_for(|status| status.caught_up && status.open == 1).await.unwrap();
-    assert!(gateway.accept().is_err(), "the gateway was called for a finished order");
-    assert_eq!(shop.events_of(finished).await, before);
+    assert!(partner.accept().is_err(), "a partner was called for a finished order");
+    assert_eq!(shop.events_in_all().await, before);
     assert_eq!(shop.stock("MUG").await.on_hand(), 1);
     manager.stop().await;
 }
@@ -213,21 +227,16 @@ async fn a_manager_that_cannot_reach_the_gateway_does_not_give_up_what_another_h
         ..shop.options()
     };
     let managers = [Mortal::start_with(&shop, cut_off), Mortal::start(&shop)];
-    let mut orders = vec![];
+    let mut orders: Vec<OrderId> = vec![];
     for _ in 0..10 {
         orders.push(shop.place(&[("MUG", 1)], "tok_ok").await);
     }
     for &order in &orders {
-        let authorised = |phase: &Phase| match phase {
-            Phase::Due(step) | Phase::Waiting { step, .. } => *step > Step::AuthorisePayment,
-            Phase::Finished(_) => true,
-            Phase::NotStarted | Phase::Parked(_) => false,
-        };
-        shop.reaches(order, authorised).await;
+        shop.becomes(order, |order| order.held() > 0 || order.captured() > 0).await;
     }
+    let [cut_off, other] = managers;
+    cut_off.die();
     all_is_well(&shop, &orders, 10).await;
     assert_eq!(shop.stock("MUG").await.on_hand(), 0, "all of them were delivered");
-    for manager in managers {
-        manager.die();
-    }
+    other.die();
 }

@@ -1,4 +1,4 @@
-//! How far the process of each order is.
+//! How far each process is.
 
 mod memory;
 
@@ -7,7 +7,7 @@ use domain::Decider;
 use domain::fulfilment::{
     Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, Progress, phase,
 };
-use domain::ids::OrderId;
+use domain::ids::ProcessId;
 use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
@@ -17,14 +17,18 @@ use uuid::Uuid;
 
 use self::memory::Memory;
 use crate::ProjectionName;
-use crate::code::{ProcessOutcome, ProcessStatus};
+use crate::code::{ProcessKind, ProcessOutcome, ProcessStatus};
 use crate::projection::{Projection, Unfoldable, column, row};
 
-/// The fulfilment process of an order.
+/// A process: the acceptance of an order, a delivery, a refund and so on.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct ProcessRow {
-    /// The order it fulfils; also the process's id.
+    /// The process's id.
+    pub id: Uuid,
+    /// The order it works for.
     pub order_id: Uuid,
+    /// What it does.
+    pub kind: ProcessKind,
     /// What it is doing.
     pub status: ProcessStatus,
     /// The step that is due, such as `reserve-stock` (see `domain::fulfilment::Step::name`); none
@@ -55,7 +59,7 @@ pub struct ProcessRow {
 /// The columns of [`ProcessRow`].
 macro_rules! process_columns {
     () => {
-        "order_id, status, step, unwinding, attempts, error, next_attempt_at, outcome, \
+        "id, order_id, kind, status, step, unwinding, attempts, error, next_attempt_at, outcome, \
          payment_deadline, started_at, updated_at, revision, quarantined"
     };
 }
@@ -72,14 +76,16 @@ pub(crate) struct Draft {
     /// Nothing for a finished process.
     memory: Option<Json<Memory>>,
 }
-row!(Draft, order_id: Uuid, in process);
+row!(Draft, id: Uuid, in process);
 
 impl Projection for Fulfilments {
     const NAME: ProjectionName = ProjectionName::Fulfilments;
-    const VERSION: i32 = 1;
+    const VERSION: i32 = 2;
     const TABLES: &'static str = "
         create table fulfilments (
-            order_id uuid primary key,
+            id uuid primary key,
+            order_id uuid not null,
+            kind text not null,
             status text not null check (status in ('running', 'waiting', 'parked', 'finished')),
             step text,
             unwinding boolean not null,
@@ -94,8 +100,9 @@ impl Projection for Fulfilments {
             quarantined boolean not null,
             memory jsonb
         );
-        create index fulfilments_started_at on fulfilments (started_at, order_id);
-        create index fulfilments_unfinished on fulfilments (status, started_at, order_id)
+        create index fulfilments_order on fulfilments (order_id, started_at, id);
+        create index fulfilments_started_at on fulfilments (started_at, id);
+        create index fulfilments_unfinished on fulfilments (status, started_at, id)
             where status <> 'finished';
     ";
     // What the fold remembers is no reader's business.
@@ -110,17 +117,17 @@ impl Projection for Fulfilments {
     type Source = Fulfilment;
     type Row = Draft;
 
-    fn key(id: &OrderId) -> Uuid {
+    fn key(id: &ProcessId) -> Uuid {
         id.0
     }
 
     fn begin(
-        id: &OrderId,
+        id: &ProcessId,
         event: &FulfilmentEvent,
         recorded: &Recorded,
     ) -> Result<Draft, Unfoldable> {
-        match event {
-            FulfilmentEvent::Started(_) => {}
+        let started = match event {
+            FulfilmentEvent::Started(started) => started,
             FulfilmentEvent::CancellationRequested(_)
             | FulfilmentEvent::StepCompleted(_)
             | FulfilmentEvent::StepRefused(_)
@@ -128,9 +135,11 @@ impl Projection for Fulfilments {
             | FulfilmentEvent::StepParked(_)
             | FulfilmentEvent::StepResumed(_)
             | FulfilmentEvent::Finished(_) => return Err(Unfoldable::not_first(recorded)),
-        }
+        };
         let process = ProcessRow {
-            order_id: id.0,
+            id: id.0,
+            order_id: started.order.map_or(id.0, |order| order.0),
+            kind: started.work.kind().into(),
             status: ProcessStatus::Running,
             step: None,
             unwinding: false,
@@ -179,7 +188,7 @@ impl Projection for Fulfilments {
             const LOAD: &str = concat!(
                 "select ",
                 process_columns!(),
-                ", memory from fulfilments where order_id = any($1)"
+                ", memory from fulfilments where id = any($1)"
             );
             sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
         })
@@ -193,10 +202,11 @@ impl Projection for Fulfilments {
             const SAVE: &str = concat!(
                 "insert into fulfilments (",
                 process_columns!(),
-                ", memory) select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], \
-             $5::bigint[], $6::text[], $7::timestamptz[], $8::text[], $9::timestamptz[], \
-             $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::boolean[], $14::jsonb[]) \
-             on conflict (order_id) do update set status = excluded.status, step = excluded.step, \
+                ", memory) select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], \
+             $6::boolean[], $7::bigint[], $8::text[], $9::timestamptz[], $10::text[], \
+             $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bigint[], \
+             $15::boolean[], $16::jsonb[]) \
+             on conflict (id) do update set status = excluded.status, step = excluded.step, \
              unwinding = excluded.unwinding, attempts = excluded.attempts, error = excluded.error, \
              next_attempt_at = excluded.next_attempt_at, outcome = excluded.outcome, \
              payment_deadline = excluded.payment_deadline, updated_at = excluded.updated_at, \
@@ -205,7 +215,9 @@ impl Projection for Fulfilments {
             );
             let processes: Vec<&ProcessRow> = rows.iter().map(|draft| &draft.process).collect();
             sqlx::query(SAVE)
+                .bind(column(&processes, |process| process.id))
                 .bind(column(&processes, |process| process.order_id))
+                .bind(column(&processes, |process| process.kind))
                 .bind(column(&processes, |process| process.status))
                 .bind(column(&processes, |process| process.step.as_deref()))
                 .bind(column(&processes, |process| process.unwinding))

@@ -1,153 +1,105 @@
-//! Orders and their lines.
+//! Orders: their rows and whole documents, their lines, what each location has to do for them, and
+//! what they add up to per customer.
+//!
+//! In reading order: the [`tables`]; the [`document`] and the [`row`] of an order; its [`lines`] and
+//! its [`fulfilment_orders`]; the sums per [customer](customers); how all of it is [written](write).
+//! The fold is the domain's own: nothing here decides what an event does to an order.
+
+mod tables;
+
+mod document;
+mod row;
+
+mod lines;
+
+mod fulfilment_orders;
+
+mod customers;
+
+mod write;
+
+use std::mem;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use domain::Decider;
 use domain::ids::OrderId;
-use domain::order::{self, Order, OrderEvent, OrderPlaced};
+use domain::order::{Order, OrderEvent, OrderState, PlacedOrder};
 use futures::future::BoxFuture;
 use journal::Recorded;
-use serde::Serialize;
-use sqlx::FromRow;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::types::Json;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+pub use customers::CustomerRow;
+pub(crate) use customers::customer_columns;
+pub use fulfilment_orders::FulfilmentOrderRow;
+pub(crate) use fulfilment_orders::fulfilment_order_columns;
+pub use lines::LineRow;
+pub(crate) use lines::{kind_of, line_columns};
+pub use row::OrderRow;
+pub(crate) use row::order_columns;
+
 use crate::ProjectionName;
-use crate::code::{Handling, LineKind, OrderStatus};
-use crate::projection::{Projection, Unfoldable, column, row};
+use crate::projection::{Projection, Unfoldable, row};
+use document::{Placing, Progress};
+use write::Changed;
 
-/// An order as it can be found and listed.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct OrderRow {
-    /// The order's id.
-    pub id: Uuid,
-    /// Where it comes from.
-    pub channel: String,
-    /// Who ordered, if that is known.
-    pub customer: Option<String>,
-    /// Where it goes: ISO 3166-1 alpha-2.
-    pub country: String,
-    /// ISO 4217 code of `total_minor` and of its lines' prices.
-    pub currency: String,
-    /// What the customer agreed to pay, in minor units.
-    pub total_minor: i64,
-    /// Who moves money and goods.
-    pub handling: Handling,
-    /// How the other system knows an order that is handled elsewhere.
-    pub reference: Option<String>,
-    /// How far it has come.
-    pub status: OrderStatus,
-    /// Why it was cancelled or rejected: JSON of `domain::order::CancelReason` (such as
-    /// `"customer"`) or `domain::order::RejectReason` (such as `{"code":"unknown-sku","sku":"A"}`).
-    pub reason: Option<String>,
-    /// Number of its lines.
-    pub line_count: i64,
-    /// Sum of the quantities of its lines, goods and charges.
-    pub unit_count: i64,
-    /// When the customer placed it.
-    pub placed_at: DateTime<Utc>,
-    /// When it was recorded; long after `placed_at` for an imported order.
-    pub recorded_at: DateTime<Utc>,
-    /// When its last event was recorded.
-    pub updated_at: DateTime<Utc>,
-    /// Revision of the last event of its stream in this row.
-    pub revision: i64,
-    /// Whether a later event could not be understood: the row is right, but may be out of date.
-    pub quarantined: bool,
-}
-
-/// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct LineRow {
+/// A whole order, exactly as the events of its stream up to the row's revision make it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderDocument {
+    /// What it is found by, from the same moment.
+    pub row: OrderRow,
     /// The order.
-    pub order_id: Uuid,
-    /// Number of the line, from 0, in the customer's order.
-    pub line: i32,
-    /// What.
-    pub sku: String,
-    /// Its name as the customer saw it; may be empty.
-    pub title: String,
-    /// Whether it takes something from a shelf.
-    pub kind: LineKind,
-    /// How many.
-    pub quantity: i64,
-    /// Price of one unit in minor units of the order's currency.
-    pub unit_price_minor: i64,
+    pub order: PlacedOrder,
 }
 
-/// The columns of [`OrderRow`].
-macro_rules! order_columns {
+/// The columns of [`OrderDocument`].
+macro_rules! document_columns {
     () => {
-        "id, channel, customer, country, currency, total_minor, handling, reference, status, reason, \
-         line_count, unit_count, placed_at, recorded_at, updated_at, revision, quarantined"
+        concat!($crate::projections::orders::order_columns!(), ", details, progress")
     };
 }
-pub(crate) use order_columns;
+pub(crate) use document_columns;
 
-/// The columns of [`LineRow`].
-macro_rules! line_columns {
-    () => {
-        "order_id, line, sku, title, kind, quantity, unit_price_minor"
-    };
+impl<'r> FromRow<'r, PgRow> for OrderDocument {
+    fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
+        let Json(placing) = row.try_get::<Json<Placing>, _>("details")?;
+        let Json(progress) = row.try_get::<Json<Progress<'static>>, _>("progress")?;
+        Ok(Self { row: OrderRow::from_row(row)?, order: document::join(placing, progress) })
+    }
 }
-pub(crate) use line_columns;
 
 /// The projection.
 pub(crate) struct Orders;
 
-/// An order, and its lines if they are not in the table yet.
+/// What is kept of an order besides what its events say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: Uuid,
+    pub(crate) recorded_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+    pub(crate) revision: i64,
+    pub(crate) quarantined: bool,
+}
+
+/// An order being folded.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Draft {
-    pub(crate) order: OrderRow,
-    pub(crate) lines: Vec<LineRow>,
+    pub(crate) head: Head,
+    pub(crate) state: OrderState,
+    /// As it is in the tables, if it is: only what differs from it is written, and only the
+    /// difference is added to its customer's sums.
+    pub(crate) stored: Option<Arc<PlacedOrder>>,
 }
-row!(Draft, id: Uuid, in order);
+row!(Draft, id: Uuid, in head);
 
 impl Projection for Orders {
     const NAME: ProjectionName = ProjectionName::Orders;
-    const VERSION: i32 = 1;
-    // Only what changes when an order is placed, and `status` and `updated_at`, is in an index.
-    const TABLES: &'static str = r#"
-        create table orders (
-            id uuid primary key,
-            channel text not null,
-            customer text,
-            country char(2) not null,
-            currency char(3) not null,
-            total_minor bigint not null,
-            handling text not null check (handling in ('partners', 'elsewhere')),
-            reference text,
-            status text not null check (status in
-                ('pending', 'confirmed', 'shipped', 'completed', 'cancelled', 'rejected')),
-            reason text,
-            line_count bigint not null,
-            unit_count bigint not null,
-            placed_at timestamptz not null,
-            recorded_at timestamptz not null,
-            updated_at timestamptz not null,
-            revision bigint not null,
-            quarantined boolean not null
-        );
-        create index orders_placed_at on orders (placed_at, id);
-        create index orders_updated_at on orders (updated_at, id);
-        create index orders_total on orders (total_minor, id);
-        create index orders_status on orders (status, placed_at, id);
-        create index orders_customer on orders (customer, placed_at, id);
-
-        create table order_lines (
-            order_id uuid not null,
-            line integer not null,
-            sku text collate "C" not null,
-            title text not null,
-            kind text not null check (kind in ('goods', 'charge')),
-            quantity bigint not null,
-            unit_price_minor bigint not null,
-            primary key (order_id, line)
-        );
-    "#;
-    const VIEWS: &'static str = "
-        drop view if exists read_model.orders, read_model.order_lines;
-        create view read_model.orders as select * from orders;
-        create view read_model.order_lines as select * from order_lines;
-    ";
+    const VERSION: i32 = 2;
+    const TABLES: &'static str = tables::TABLES;
+    const VIEWS: &'static str = tables::VIEWS;
     type Source = Order;
     type Row = Draft;
 
@@ -156,13 +108,20 @@ impl Projection for Orders {
     }
 
     fn begin(id: &OrderId, event: &OrderEvent, recorded: &Recorded) -> Result<Draft, Unfoldable> {
-        match event {
-            OrderEvent::Placed(placed) => place(id.0, placed, recorded),
-            OrderEvent::Confirmed(_)
-            | OrderEvent::Shipped(_)
-            | OrderEvent::Completed(_)
-            | OrderEvent::Cancelled(_)
-            | OrderEvent::Rejected(_) => Err(Unfoldable::not_first(recorded)),
+        let recorded_at = recorded.metadata.recorded_at;
+        match Order::evolve(Order::initial(), event) {
+            OrderState::NotPlaced => Err(Unfoldable::not_first(recorded)),
+            state @ OrderState::Placed(_) => Ok(Draft {
+                head: Head {
+                    id: id.0,
+                    recorded_at,
+                    updated_at: recorded_at,
+                    revision: 0,
+                    quarantined: false,
+                },
+                state,
+                stored: None,
+            }),
         }
     }
 
@@ -171,16 +130,11 @@ impl Projection for Orders {
         event: &OrderEvent,
         recorded: &Recorded,
     ) -> Result<(), Unfoldable> {
-        let (status, reason) = match event {
-            OrderEvent::Placed(_) => return Err(Unfoldable::repeated(recorded)),
-            OrderEvent::Confirmed(_) => (OrderStatus::Confirmed, None),
-            OrderEvent::Shipped(_) => (OrderStatus::Shipped, None),
-            OrderEvent::Completed(_) => (OrderStatus::Completed, None),
-            OrderEvent::Cancelled(event) => (OrderStatus::Cancelled, Some(json(&event.reason))),
-            OrderEvent::Rejected(event) => (OrderStatus::Rejected, Some(json(&event.reason))),
-        };
-        draft.order.status = status;
-        draft.order.reason = reason;
+        if matches!(event, OrderEvent::Placed(_)) {
+            return Err(Unfoldable::repeated(recorded));
+        }
+        let state = mem::replace(&mut draft.state, OrderState::NotPlaced);
+        draft.state = Order::evolve(state, event);
         Ok(())
     }
 
@@ -190,10 +144,10 @@ impl Projection for Orders {
     ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
         Box::pin(async move {
             const LOAD: &str =
-                concat!("select ", order_columns!(), " from orders where id = any($1)");
-            let orders: Vec<OrderRow> =
+                concat!("select ", document_columns!(), " from orders where id = any($1)");
+            let documents: Vec<OrderDocument> =
                 sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
-            Ok(orders.into_iter().map(|order| Draft { order, lines: vec![] }).collect())
+            Ok(documents.into_iter().map(Draft::stored).collect())
         })
     }
 
@@ -202,127 +156,26 @@ impl Projection for Orders {
         rows: &'a [&'a Draft],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
         Box::pin(async move {
-            save_orders(connection, rows).await?;
-            let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
-            save_lines(connection, &lines).await
+            let orders: Vec<_> = rows.iter().filter_map(|draft| Changed::of(draft)).collect();
+            write::save(connection, &orders).await?;
+            lines::save(connection, &orders).await?;
+            fulfilment_orders::save(connection, &orders).await?;
+            customers::save(connection, &orders).await
         })
     }
 }
 
-fn place(id: Uuid, placed: &OrderPlaced, recorded: &Recorded) -> Result<Draft, Unfoldable> {
-    let details = &placed.details;
-    let (handling, reference) = match &details.handling {
-        order::Handling::Partners { .. } => (Handling::Partners, None),
-        order::Handling::Elsewhere { reference } => {
-            (Handling::Elsewhere, Some(reference.to_string()))
-        }
-    };
-    let lines = lines_of(id, &details.lines)?;
-    let order = OrderRow {
-        id,
-        channel: details.channel.to_string(),
-        customer: details.customer.as_ref().map(ToString::to_string),
-        country: details.country.to_string(),
-        currency: details.currency.code().to_owned(),
-        total_minor: details.total.minor,
-        handling,
-        reference,
-        status: OrderStatus::Pending,
-        reason: None,
-        line_count: i64::try_from(lines.len()).map_err(|_| Unfoldable::TooLarge)?,
-        unit_count: lines.iter().map(|line| line.quantity).sum(),
-        placed_at: placed.placed_at,
-        recorded_at: recorded.metadata.recorded_at,
-        updated_at: recorded.metadata.recorded_at,
-        revision: 0,
-        quarantined: false,
-    };
-    Ok(Draft { order, lines })
-}
-
-fn lines_of(order_id: Uuid, lines: &[order::Line]) -> Result<Vec<LineRow>, Unfoldable> {
-    let row = |(number, line): (usize, &order::Line)| {
-        Ok(LineRow {
-            order_id,
-            line: i32::try_from(number).map_err(|_| Unfoldable::TooLarge)?,
-            sku: line.sku.to_string(),
-            title: line.title.clone(),
-            kind: kind_of(line.kind),
-            quantity: i64::from(line.quantity),
-            unit_price_minor: line.unit_price.minor,
-        })
-    };
-    lines.iter().enumerate().map(row).collect()
-}
-
-pub(super) const fn kind_of(kind: order::LineKind) -> LineKind {
-    match kind {
-        order::LineKind::Goods => LineKind::Goods,
-        order::LineKind::Charge => LineKind::Charge,
+impl Draft {
+    /// As it was read.
+    fn stored(OrderDocument { row, order }: OrderDocument) -> Self {
+        let head = Head {
+            id: row.id,
+            recorded_at: row.recorded_at,
+            updated_at: row.updated_at,
+            revision: row.revision,
+            quarantined: row.quarantined,
+        };
+        let stored = Some(Arc::new(order.clone()));
+        Self { head, state: OrderState::Placed(Box::new(order)), stored }
     }
-}
-
-#[expect(clippy::expect_used, reason = "reasons are plain data with string keys: they serialise")]
-fn json(reason: &impl Serialize) -> String {
-    serde_json::to_string(reason).expect("reasons serialise")
-}
-
-async fn save_orders(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
-    const SAVE: &str = concat!(
-        "insert into orders (",
-        order_columns!(),
-        ") select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[], \
-         $12::bigint[], $13::timestamptz[], $14::timestamptz[], $15::timestamptz[], \
-         $16::bigint[], $17::boolean[]) \
-         on conflict (id) do update set status = excluded.status, reason = excluded.reason, \
-         updated_at = excluded.updated_at, revision = excluded.revision, \
-         quarantined = excluded.quarantined"
-    );
-    let orders: Vec<&OrderRow> = rows.iter().map(|draft| &draft.order).collect();
-    sqlx::query(SAVE)
-        .bind(column(&orders, |order| order.id))
-        .bind(column(&orders, |order| order.channel.as_str()))
-        .bind(column(&orders, |order| order.customer.as_deref()))
-        .bind(column(&orders, |order| order.country.as_str()))
-        .bind(column(&orders, |order| order.currency.as_str()))
-        .bind(column(&orders, |order| order.total_minor))
-        .bind(column(&orders, |order| order.handling))
-        .bind(column(&orders, |order| order.reference.as_deref()))
-        .bind(column(&orders, |order| order.status))
-        .bind(column(&orders, |order| order.reason.as_deref()))
-        .bind(column(&orders, |order| order.line_count))
-        .bind(column(&orders, |order| order.unit_count))
-        .bind(column(&orders, |order| order.placed_at))
-        .bind(column(&orders, |order| order.recorded_at))
-        .bind(column(&orders, |order| order.updated_at))
-        .bind(column(&orders, |order| order.revision))
-        .bind(column(&orders, |order| order.quarantined))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-async fn save_lines(connection: &mut PgConnection, lines: &[&LineRow]) -> sqlx::Result<()> {
-    // Lines never change, so they are only ever written together with a new order.
-    const SAVE: &str = concat!(
-        "insert into order_lines (",
-        line_columns!(),
-        ") select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::bigint[])"
-    );
-    if lines.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(SAVE)
-        .bind(column(lines, |line| line.order_id))
-        .bind(column(lines, |line| line.line))
-        .bind(column(lines, |line| line.sku.as_str()))
-        .bind(column(lines, |line| line.title.as_str()))
-        .bind(column(lines, |line| line.kind))
-        .bind(column(lines, |line| line.quantity))
-        .bind(column(lines, |line| line.unit_price_minor))
-        .execute(connection)
-        .await
-        .map(drop)
 }

@@ -1,60 +1,27 @@
-//! What the gateway did with the customers' money.
+//! What gateways did with the customers' money: one row per payment, several per order.
+//!
+//! In reading order: the [`row`] with the single [`movements`] in it, and the [`fold`]. How rows are
+//! written is here.
 
-use chrono::{DateTime, Utc};
-use domain::ids::{OrderId, PartnerReference, PaymentId};
-use domain::money::Money;
+mod fold;
+mod movements;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use domain::ids::PaymentId;
 use domain::payment::{Payment, PaymentEvent};
 use futures::future::BoxFuture;
 use journal::Recorded;
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+pub use movements::{PaymentMovement, PaymentMovementKind, PaymentMovementState};
+pub use row::PaymentRow;
+pub(crate) use row::payment_columns;
+
 use crate::ProjectionName;
-use crate::code::PaymentStatus;
-use crate::projection::{Projection, Unfoldable, column, plus, row};
-
-/// The payment of an order.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct PaymentRow {
-    /// The payment's id.
-    pub id: Uuid,
-    /// The order it pays for.
-    pub order_id: Uuid,
-    /// How far it has come.
-    pub status: PaymentStatus,
-    /// ISO 4217 code of the amounts.
-    pub currency: String,
-    /// Held at first, in minor units; 0 when declined.
-    pub authorised_minor: i64,
-    /// Moved to us.
-    pub captured_minor: i64,
-    /// Let go without being moved.
-    pub voided_minor: i64,
-    /// Moved back to the customer.
-    pub refunded_minor: i64,
-    /// How the gateway, or the system it was settled in, knows it.
-    pub reference: Option<String>,
-    /// The gateway's code when it declined.
-    pub decline_code: Option<String>,
-    /// Whether another system moved the money.
-    pub settled_elsewhere: bool,
-    /// When its last event was recorded.
-    pub updated_at: DateTime<Utc>,
-    /// Revision of the last event of its stream in this row.
-    pub revision: i64,
-    /// Whether a later event could not be understood: the row is right, but may be out of date.
-    pub quarantined: bool,
-}
-
-/// The columns of [`PaymentRow`].
-macro_rules! payment_columns {
-    () => {
-        "id, order_id, status, currency, authorised_minor, captured_minor, voided_minor, \
-         refunded_minor, reference, decline_code, settled_elsewhere, updated_at, revision, quarantined"
-    };
-}
-pub(crate) use payment_columns;
+use crate::projection::{Projection, Unfoldable, column, row};
 
 /// The projection.
 pub(crate) struct Payments;
@@ -63,26 +30,37 @@ row!(PaymentRow, id: Uuid);
 
 impl Projection for Payments {
     const NAME: ProjectionName = ProjectionName::Payments;
-    const VERSION: i32 = 1;
+    const VERSION: i32 = 2;
     const TABLES: &'static str = "
         create table payments (
             id uuid primary key,
             order_id uuid not null,
+            source text not null check (source in ('gateway', 'elsewhere', 'manual')),
             status text not null check (status in
-                ('declined', 'authorised', 'captured', 'voided', 'refunded')),
+                ('pending', 'declined', 'authorised', 'expired', 'captured', 'voided', 'refunded',
+                 'charged-back')),
             currency char(3) not null,
+            authorising_minor bigint not null,
             authorised_minor bigint not null,
+            capturing_minor bigint not null,
             captured_minor bigint not null,
             voided_minor bigint not null,
+            refunding_minor bigint not null,
             refunded_minor bigint not null,
+            charged_back_minor bigint not null,
+            voiding boolean not null,
+            expired boolean not null,
+            expires_at timestamptz,
             reference text,
             decline_code text,
-            settled_elsewhere boolean not null,
+            movements jsonb not null,
+            opened_at timestamptz not null,
             updated_at timestamptz not null,
             revision bigint not null,
             quarantined boolean not null
         );
-        create index payments_order on payments (order_id);
+        create index payments_order on payments (order_id, status);
+        create index payments_expiry on payments (expires_at) where status = 'authorised';
     ";
     const VIEWS: &'static str = "
         drop view if exists read_model.payments;
@@ -100,25 +78,7 @@ impl Projection for Payments {
         event: &PaymentEvent,
         recorded: &Recorded,
     ) -> Result<PaymentRow, Unfoldable> {
-        Ok(match event {
-            PaymentEvent::Authorised(event) => {
-                opened(*id, event.order, event.amount, &event.reference, recorded)
-            }
-            PaymentEvent::SettledElsewhere(event) => PaymentRow {
-                status: PaymentStatus::Captured,
-                captured_minor: event.amount.minor,
-                settled_elsewhere: true,
-                ..opened(*id, event.order, event.amount, &event.reference, recorded)
-            },
-            PaymentEvent::Declined(event) => PaymentRow {
-                status: PaymentStatus::Declined,
-                decline_code: Some(event.code.clone()),
-                ..empty(*id, event.order, event.amount, recorded)
-            },
-            PaymentEvent::Captured(_) | PaymentEvent::Voided(_) | PaymentEvent::Refunded(_) => {
-                return Err(Unfoldable::not_first(recorded));
-            }
-        })
+        fold::begin(*id, event, recorded)
     }
 
     fn evolve(
@@ -126,22 +86,7 @@ impl Projection for Payments {
         event: &PaymentEvent,
         recorded: &Recorded,
     ) -> Result<(), Unfoldable> {
-        match event {
-            PaymentEvent::Authorised(_)
-            | PaymentEvent::SettledElsewhere(_)
-            | PaymentEvent::Declined(_) => return Err(Unfoldable::repeated(recorded)),
-            PaymentEvent::Captured(event) => {
-                row.captured_minor = plus(row.captured_minor, event.amount.minor)?;
-            }
-            PaymentEvent::Voided(event) => {
-                row.voided_minor = plus(row.voided_minor, event.amount.minor)?;
-            }
-            PaymentEvent::Refunded(event) => {
-                row.refunded_minor = plus(row.refunded_minor, event.amount.minor)?;
-            }
-        }
-        row.status = status_of(row);
-        Ok(())
+        fold::evolve(row, event, recorded)
     }
 
     fn load<'a>(
@@ -163,26 +108,45 @@ impl Projection for Payments {
             const SAVE: &str = concat!(
                 "insert into payments (",
                 payment_columns!(),
-                ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bigint[], \
-             $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::text[], $11::boolean[], \
-             $12::timestamptz[], $13::bigint[], $14::boolean[]) \
-             on conflict (id) do update set status = excluded.status, \
-             captured_minor = excluded.captured_minor, voided_minor = excluded.voided_minor, \
-             refunded_minor = excluded.refunded_minor, updated_at = excluded.updated_at, \
-             revision = excluded.revision, quarantined = excluded.quarantined"
+                ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], \
+                 $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], \
+                 $11::bigint[], $12::bigint[], $13::bigint[], $14::boolean[], $15::boolean[], \
+                 $16::timestamptz[], $17::text[], $18::text[], $19::jsonb[], $20::timestamptz[], \
+                 $21::timestamptz[], $22::bigint[], $23::boolean[]) \
+                 on conflict (id) do update set status = excluded.status, \
+                 authorising_minor = excluded.authorising_minor, \
+                 authorised_minor = excluded.authorised_minor, \
+                 capturing_minor = excluded.capturing_minor, \
+                 captured_minor = excluded.captured_minor, voided_minor = excluded.voided_minor, \
+                 refunding_minor = excluded.refunding_minor, \
+                 refunded_minor = excluded.refunded_minor, \
+                 charged_back_minor = excluded.charged_back_minor, voiding = excluded.voiding, \
+                 expired = excluded.expired, expires_at = excluded.expires_at, \
+                 reference = excluded.reference, decline_code = excluded.decline_code, \
+                 movements = excluded.movements, updated_at = excluded.updated_at, \
+                 revision = excluded.revision, quarantined = excluded.quarantined"
             );
             sqlx::query(SAVE)
                 .bind(column(rows, |row| row.id))
                 .bind(column(rows, |row| row.order_id))
+                .bind(column(rows, |row| row.source))
                 .bind(column(rows, |row| row.status))
                 .bind(column(rows, |row| row.currency.as_str()))
+                .bind(column(rows, |row| row.authorising_minor))
                 .bind(column(rows, |row| row.authorised_minor))
+                .bind(column(rows, |row| row.capturing_minor))
                 .bind(column(rows, |row| row.captured_minor))
                 .bind(column(rows, |row| row.voided_minor))
+                .bind(column(rows, |row| row.refunding_minor))
                 .bind(column(rows, |row| row.refunded_minor))
+                .bind(column(rows, |row| row.charged_back_minor))
+                .bind(column(rows, |row| row.voiding))
+                .bind(column(rows, |row| row.expired))
+                .bind(column(rows, |row| row.expires_at))
                 .bind(column(rows, |row| row.reference.as_deref()))
                 .bind(column(rows, |row| row.decline_code.as_deref()))
-                .bind(column(rows, |row| row.settled_elsewhere))
+                .bind(column(rows, |row| &row.movements))
+                .bind(column(rows, |row| row.opened_at))
                 .bind(column(rows, |row| row.updated_at))
                 .bind(column(rows, |row| row.revision))
                 .bind(column(rows, |row| row.quarantined))
@@ -190,53 +154,5 @@ impl Projection for Payments {
                 .await
                 .map(drop)
         })
-    }
-}
-
-fn opened(
-    id: PaymentId,
-    order: OrderId,
-    amount: Money,
-    reference: &PartnerReference,
-    recorded: &Recorded,
-) -> PaymentRow {
-    PaymentRow {
-        authorised_minor: amount.minor,
-        reference: Some(reference.to_string()),
-        ..empty(id, order, amount, recorded)
-    }
-}
-
-fn empty(id: PaymentId, order: OrderId, amount: Money, recorded: &Recorded) -> PaymentRow {
-    PaymentRow {
-        id: id.0,
-        order_id: order.0,
-        status: PaymentStatus::Authorised,
-        currency: amount.currency.code().to_owned(),
-        authorised_minor: 0,
-        captured_minor: 0,
-        voided_minor: 0,
-        refunded_minor: 0,
-        reference: None,
-        decline_code: None,
-        settled_elsewhere: false,
-        updated_at: recorded.metadata.recorded_at,
-        revision: 0,
-        quarantined: false,
-    }
-}
-
-/// What the amounts say.
-fn status_of(row: &PaymentRow) -> PaymentStatus {
-    if row.status == PaymentStatus::Declined {
-        PaymentStatus::Declined
-    } else if row.captured_minor > 0 && row.refunded_minor >= row.captured_minor {
-        PaymentStatus::Refunded
-    } else if row.captured_minor > 0 {
-        PaymentStatus::Captured
-    } else if row.voided_minor > 0 {
-        PaymentStatus::Voided
-    } else {
-        PaymentStatus::Authorised
     }
 }

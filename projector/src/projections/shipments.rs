@@ -1,32 +1,39 @@
-//! Where the parcels are.
+//! Where the parcels are: one row per shipment, several per order.
+
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use domain::ids::ShipmentId;
-use domain::shipment::{Shipment, ShipmentEvent};
+use domain::shipment::{BookedParcel, Shipment, ShipmentEvent, ShipmentTracked, TrackingStatus};
 use futures::future::BoxFuture;
 use journal::Recorded;
+use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::ProjectionName;
 use crate::code::ShipmentStatus;
 use crate::projection::{Projection, Unfoldable, column, row};
 
-/// The shipment of an order.
+/// A shipment of an order.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct ShipmentRow {
     /// The shipment's id.
     pub id: Uuid,
     /// The order it brings.
     pub order_id: Uuid,
+    /// From where.
+    pub location: String,
     /// How far it has come.
     pub status: ShipmentStatus,
-    /// Under which the carrier can be asked.
-    pub tracking_number: String,
+    /// Its parcels, in the order of the booking.
+    pub parcels: Json<Vec<ParcelRow>>,
     /// When the booking was recorded.
     pub booked_at: DateTime<Utc>,
-    /// When the hand-over to the carrier was recorded.
+    /// When it was handed over to the carrier.
     pub handed_over_at: Option<DateTime<Utc>>,
     /// When it was delivered, by the carrier's clock.
     pub delivered_at: Option<DateTime<Utc>>,
@@ -38,11 +45,35 @@ pub struct ShipmentRow {
     pub quarantined: bool,
 }
 
+/// A parcel of a shipment, inside its row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ParcelRow {
+    /// As it was booked.
+    #[serde(flatten)]
+    pub booked: BookedParcel,
+    /// News of it, in the order in which it was recorded.
+    pub events: Vec<TrackingRow>,
+}
+
+/// News of a parcel, inside the row of its shipment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackingRow {
+    /// What.
+    pub status: TrackingStatus,
+    /// When, by the carrier's clock.
+    pub at: DateTime<Utc>,
+    /// The carrier's code or standard phrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
 /// The columns of [`ShipmentRow`].
 macro_rules! shipment_columns {
     () => {
-        "id, order_id, status, tracking_number, booked_at, handed_over_at, delivered_at, updated_at, \
-         revision, quarantined"
+        "id, order_id, location, status, parcels, booked_at, handed_over_at, delivered_at, \
+         updated_at, revision, quarantined"
     };
 }
 pub(crate) use shipment_columns;
@@ -54,14 +85,15 @@ row!(ShipmentRow, id: Uuid);
 
 impl Projection for Shipments {
     const NAME: ProjectionName = ProjectionName::Shipments;
-    const VERSION: i32 = 1;
-    const TABLES: &'static str = "
+    const VERSION: i32 = 2;
+    const TABLES: &'static str = r#"
         create table shipments (
             id uuid primary key,
             order_id uuid not null,
+            location text collate "C" not null,
             status text not null check (status in
                 ('booked', 'handed-over', 'delivered', 'cancelled')),
-            tracking_number text not null,
+            parcels jsonb not null,
             booked_at timestamptz not null,
             handed_over_at timestamptz,
             delivered_at timestamptz,
@@ -69,8 +101,8 @@ impl Projection for Shipments {
             revision bigint not null,
             quarantined boolean not null
         );
-        create index shipments_order on shipments (order_id);
-    ";
+        create index shipments_order on shipments (order_id, status);
+    "#;
     const VIEWS: &'static str = "
         drop view if exists read_model.shipments;
         create view read_model.shipments as select * from shipments;
@@ -91,8 +123,9 @@ impl Projection for Shipments {
             ShipmentEvent::Booked(event) => Ok(ShipmentRow {
                 id: id.0,
                 order_id: event.order.0,
+                location: event.location.to_string(),
                 status: ShipmentStatus::Booked,
-                tracking_number: event.tracking_number.to_string(),
+                parcels: Json(event.parcels.iter().cloned().map(ParcelRow::new).collect()),
                 booked_at: recorded.metadata.recorded_at,
                 handed_over_at: None,
                 delivered_at: None,
@@ -101,6 +134,7 @@ impl Projection for Shipments {
                 quarantined: false,
             }),
             ShipmentEvent::HandedOver(_)
+            | ShipmentEvent::Tracked(_)
             | ShipmentEvent::Delivered(_)
             | ShipmentEvent::Cancelled(_) => Err(Unfoldable::not_first(recorded)),
         }
@@ -113,10 +147,11 @@ impl Projection for Shipments {
     ) -> Result<(), Unfoldable> {
         match event {
             ShipmentEvent::Booked(_) => return Err(Unfoldable::repeated(recorded)),
-            ShipmentEvent::HandedOver(_) => {
+            ShipmentEvent::HandedOver(event) => {
                 row.status = ShipmentStatus::HandedOver;
-                row.handed_over_at = Some(recorded.metadata.recorded_at);
+                row.handed_over_at = Some(event.at.unwrap_or(recorded.metadata.recorded_at));
             }
+            ShipmentEvent::Tracked(event) => note(&mut row.parcels, event),
             ShipmentEvent::Delivered(event) => {
                 row.status = ShipmentStatus::Delivered;
                 row.delivered_at = Some(event.delivered_at);
@@ -146,18 +181,19 @@ impl Projection for Shipments {
                 "insert into shipments (",
                 shipment_columns!(),
                 ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
-             $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], \
-             $9::bigint[], $10::boolean[]) \
-             on conflict (id) do update set status = excluded.status, \
-             handed_over_at = excluded.handed_over_at, delivered_at = excluded.delivered_at, \
-             updated_at = excluded.updated_at, revision = excluded.revision, \
-             quarantined = excluded.quarantined"
+                 $5::jsonb[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], \
+                 $9::timestamptz[], $10::bigint[], $11::boolean[]) \
+                 on conflict (id) do update set status = excluded.status, \
+                 parcels = excluded.parcels, handed_over_at = excluded.handed_over_at, \
+                 delivered_at = excluded.delivered_at, updated_at = excluded.updated_at, \
+                 revision = excluded.revision, quarantined = excluded.quarantined"
             );
             sqlx::query(SAVE)
                 .bind(column(rows, |row| row.id))
                 .bind(column(rows, |row| row.order_id))
+                .bind(column(rows, |row| row.location.as_str()))
                 .bind(column(rows, |row| row.status))
-                .bind(column(rows, |row| row.tracking_number.as_str()))
+                .bind(column(rows, |row| &row.parcels))
                 .bind(column(rows, |row| row.booked_at))
                 .bind(column(rows, |row| row.handed_over_at))
                 .bind(column(rows, |row| row.delivered_at))
@@ -168,5 +204,20 @@ impl Projection for Shipments {
                 .await
                 .map(drop)
         })
+    }
+}
+
+impl ParcelRow {
+    fn new(booked: BookedParcel) -> Self {
+        Self { booked, events: vec![] }
+    }
+}
+
+/// News of a parcel that is not there is nobody's news: the domain never lets it into the log.
+fn note(parcels: &mut [ParcelRow], news: &ShipmentTracked) {
+    let number = usize::try_from(news.parcel).ok();
+    if let Some(parcel) = number.and_then(|number| parcels.get_mut(number)) {
+        let (status, at, note) = (news.status, news.at, news.note.clone());
+        parcel.events.push(TrackingRow { status, at, note });
     }
 }

@@ -1,4 +1,9 @@
-//! What is on hand and reserved, per SKU.
+//! What is on hand, set aside and awaited, per SKU and per location, and how it came about.
+
+mod fold;
+mod tables;
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
 use domain::ids::Sku;
@@ -7,19 +12,33 @@ use futures::future::BoxFuture;
 use journal::Recorded;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
+use uuid::Uuid;
 
 use crate::ProjectionName;
-use crate::projection::{Projection, Unfoldable, column, plus, row};
+use crate::code::{MovementKind, StockLevel, StockPolicy};
+use crate::projection::{Projection, Unfoldable, row};
 
-/// The stock of one SKU.
+pub(crate) use self::tables::{location_columns, movement_columns, stock_columns};
+
+/// The stock of one SKU, at all its locations together.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StockRow {
     /// Which SKU.
     pub sku: String,
-    /// Units on the shelf, reserved or not.
+    /// Units on the shelves, set aside or not.
     pub on_hand: i64,
     /// Units set aside for orders.
     pub reserved: i64,
+    /// Units that can still be set aside; none while orders await goods.
+    pub available: i64,
+    /// Units promised to orders that are still awaited.
+    pub backordered: i64,
+    /// What happens when more is wanted than there is.
+    pub policy: StockPolicy,
+    /// A warning is wanted when so many units, or fewer, are available.
+    pub low_stock_at: Option<i64>,
+    /// Whether enough is available.
+    pub level: StockLevel,
     /// When its last event was recorded.
     pub updated_at: DateTime<Utc>,
     /// Revision of the last event of its stream in this row.
@@ -28,111 +47,136 @@ pub struct StockRow {
     pub quarantined: bool,
 }
 
-impl StockRow {
-    /// Units that can still be reserved.
-    pub const fn available(&self) -> i64 {
-        self.on_hand - self.reserved
+/// The stock of one SKU at one location.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StockLocationRow {
+    /// Which SKU.
+    pub sku: String,
+    /// Where.
+    pub location: String,
+    /// Units there, set aside or not.
+    pub on_hand: i64,
+    /// Units set aside for orders there.
+    pub reserved: i64,
+}
+
+impl StockLocationRow {
+    /// Units there that nobody has set aside.
+    pub const fn free(&self) -> i64 {
+        let free = self.on_hand - self.reserved;
+        if free < 0 { 0 } else { free }
     }
 }
 
-/// The columns of [`StockRow`].
-macro_rules! stock_columns {
-    () => {
-        "sku, on_hand, reserved, updated_at, revision, quarantined"
-    };
+/// Units of a SKU that moved, at one location.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StockMovementRow {
+    /// Which SKU.
+    pub sku: String,
+    /// Revision of the event that moved them.
+    pub revision: i64,
+    /// Number of this part of the event, from 0: an event may be about several locations.
+    pub part: i32,
+    /// Where; nowhere for units that are only promised.
+    pub location: Option<String>,
+    /// What moved them.
+    pub kind: MovementKind,
+    /// Units that came onto the shelf, or left it when negative.
+    pub on_hand: i64,
+    /// Units that were set aside, or given back when negative.
+    pub reserved: i64,
+    /// Units that are awaited, or not any longer when negative.
+    pub backordered: i64,
+    /// Of which order.
+    pub order_id: Option<Uuid>,
+    /// The receipt, the correction, the count, the shipment or the return.
+    pub reference: Option<Uuid>,
+    /// Why what is on hand was corrected: JSON name of `domain::stock::AdjustReason`, such as
+    /// `damaged`.
+    pub reason: Option<String>,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// Who wanted it: `client:…`, `user:…`, `process:…`.
+    pub actor: String,
 }
-pub(crate) use stock_columns;
 
 /// The projection.
 pub(crate) struct StockLevels;
 
-row!(StockRow, sku: String);
+/// A SKU with its locations, and its movements that are not in the table yet.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Draft {
+    pub(crate) stock: StockRow,
+    /// By their codes.
+    pub(crate) locations: Vec<Location>,
+    pub(crate) movements: Vec<StockMovementRow>,
+}
+row!(Draft, sku: String, in stock);
+
+/// A location of a draft.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Location {
+    pub(crate) row: StockLocationRow,
+    /// Whether it is otherwise in the table, or not there.
+    pub(crate) changed: bool,
+}
 
 impl Projection for StockLevels {
     const NAME: ProjectionName = ProjectionName::StockLevels;
-    const VERSION: i32 = 1;
-    const TABLES: &'static str = r#"
-        create table stock_levels (
-            sku text collate "C" primary key,
-            on_hand bigint not null,
-            reserved bigint not null,
-            updated_at timestamptz not null,
-            revision bigint not null,
-            quarantined boolean not null
-        );
-    "#;
-    const VIEWS: &'static str = "
-        drop view if exists read_model.stock_levels;
-        create view read_model.stock_levels as select * from stock_levels;
-    ";
+    const VERSION: i32 = 2;
+    const TABLES: &'static str = tables::TABLES;
+    const VIEWS: &'static str = tables::VIEWS;
     type Source = Stock;
-    type Row = StockRow;
+    type Row = Draft;
 
     fn key(id: &Sku) -> String {
         id.to_string()
     }
 
-    fn begin(id: &Sku, event: &StockEvent, recorded: &Recorded) -> Result<StockRow, Unfoldable> {
-        let mut row = StockRow {
-            sku: id.to_string(),
-            on_hand: 0,
-            reserved: 0,
-            updated_at: recorded.metadata.recorded_at,
-            revision: 0,
-            quarantined: false,
-        };
-        Self::evolve(&mut row, event, recorded)?;
-        Ok(row)
+    fn begin(id: &Sku, event: &StockEvent, recorded: &Recorded) -> Result<Draft, Unfoldable> {
+        let mut draft = Draft::empty(id, recorded);
+        Self::evolve(&mut draft, event, recorded)?;
+        Ok(draft)
     }
 
-    fn evolve(row: &mut StockRow, event: &StockEvent, _: &Recorded) -> Result<(), Unfoldable> {
-        let (on_hand, reserved) = match event {
-            StockEvent::Received(event) => (i64::from(event.quantity), 0),
-            StockEvent::Reserved(event) => (0, i64::from(event.quantity)),
-            StockEvent::Released(event) => (0, -i64::from(event.quantity)),
-            StockEvent::Closed(_) => (0, 0),
-            StockEvent::Shipped(event) => (-i64::from(event.quantity), -i64::from(event.quantity)),
-        };
-        let (on_hand, reserved) = (plus(row.on_hand, on_hand)?, plus(row.reserved, reserved)?);
-        (row.on_hand, row.reserved) = (on_hand, reserved);
-        Ok(())
+    fn evolve(
+        draft: &mut Draft,
+        event: &StockEvent,
+        recorded: &Recorded,
+    ) -> Result<(), Unfoldable> {
+        fold::evolve(draft, event, recorded)
     }
 
     fn load<'a>(
         connection: &'a mut PgConnection,
         keys: &'a [String],
-    ) -> BoxFuture<'a, sqlx::Result<Vec<StockRow>>> {
-        Box::pin(async move {
-            const LOAD: &str =
-                concat!("select ", stock_columns!(), " from stock_levels where sku = any($1)");
-            sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
-        })
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
+        Box::pin(tables::load(connection, keys))
     }
 
     fn save<'a>(
         connection: &'a mut PgConnection,
-        rows: &'a [&'a StockRow],
+        rows: &'a [&'a Draft],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(async move {
-            const SAVE: &str = concat!(
-                "insert into stock_levels (",
-                stock_columns!(),
-                ") select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], \
-             $5::bigint[], $6::boolean[]) \
-             on conflict (sku) do update set on_hand = excluded.on_hand, \
-             reserved = excluded.reserved, updated_at = excluded.updated_at, \
-             revision = excluded.revision, quarantined = excluded.quarantined"
-            );
-            sqlx::query(SAVE)
-                .bind(column(rows, |row| row.sku.as_str()))
-                .bind(column(rows, |row| row.on_hand))
-                .bind(column(rows, |row| row.reserved))
-                .bind(column(rows, |row| row.updated_at))
-                .bind(column(rows, |row| row.revision))
-                .bind(column(rows, |row| row.quarantined))
-                .execute(connection)
-                .await
-                .map(drop)
-        })
+        Box::pin(tables::save(connection, rows))
+    }
+}
+
+impl Draft {
+    fn empty(sku: &Sku, recorded: &Recorded) -> Self {
+        let stock = StockRow {
+            sku: sku.to_string(),
+            on_hand: 0,
+            reserved: 0,
+            available: 0,
+            backordered: 0,
+            policy: StockPolicy::Deny,
+            low_stock_at: None,
+            level: StockLevel::Out,
+            updated_at: recorded.metadata.recorded_at,
+            revision: 0,
+            quarantined: false,
+        };
+        Self { stock, locations: vec![], movements: vec![] }
     }
 }

@@ -5,28 +5,27 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Decider;
 use domain::fulfilment::{
-    Fulfilment, FulfilmentCancellationRequested, FulfilmentEvent, FulfilmentFinished,
-    FulfilmentStarted, FulfilmentStepCompleted, FulfilmentStepFailed, FulfilmentStepParked,
-    FulfilmentStepRefused, FulfilmentStepResumed, Outcome, Phase, Refusal, Reservation, Step,
-    phase,
+    AcceptanceWork, DeliveryWork, Fulfilment, FulfilmentCancellationRequested, FulfilmentEvent,
+    FulfilmentFinished, FulfilmentStarted, FulfilmentStepCompleted, FulfilmentStepFailed,
+    FulfilmentStepParked, FulfilmentStepRefused, FulfilmentStepResumed, Goods, Outcome, Phase,
+    Refusal, Step, Work, phase,
 };
-use domain::ids::{CountryCode, OrderId, PartnerReference, PaymentId, PaymentToken, Sku};
+use domain::ids::{
+    LocationCode, OrderId, PartnerReference, PaymentId, PaymentToken, ProcessId, ShipmentId, Sku,
+};
 use domain::money::{Currency, Money};
-use domain::order::{CancelReason, Handling};
-use domain::payment::{
-    PaymentAuthorised, PaymentCaptured, PaymentDeclined, PaymentEvent, PaymentRefunded,
-    PaymentVoided,
-};
+use domain::order::{CancelReason, Handling, ShippedBy};
+use domain::payment::{PaymentAuthorised, PaymentEvent};
 use domain::quantity::Quantity;
-use domain::stock::{StockClosed, StockEvent, StockReceived, StockReserved};
+use domain::stock::{Acceptance, LocatedUnits, StockClosed, StockEvent, StockReceived, StockReserved};
 use journal::{Position, Recorded};
 use schemas::{Metadata, StoredEvent, StreamName};
 use uuid::Uuid;
 
 use super::fulfilments::Fulfilments;
 use super::payments::Payments;
-use super::stock_levels::{StockLevels, StockRow};
-use crate::code::{PaymentStatus, ProcessStatus};
+use super::stock_levels::{Draft as Mugs, Location, StockLevels, StockLocationRow, StockRow};
+use crate::code::{ProcessKind, ProcessStatus, StockLevel, StockPolicy};
 use crate::fold::{Fold, Taken};
 use crate::projection::{Projection, Row, Unfoldable};
 
@@ -34,7 +33,7 @@ fn at(second: u64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(second.try_into().unwrap())
 }
 
-fn recorded(stream: &StreamName, revision: u64, event: &impl StoredEvent) -> Recorded {
+pub(super) fn recorded(stream: &StreamName, revision: u64, event: &impl StoredEvent) -> Recorded {
     let encoded = event.encode();
     Recorded {
         stream: stream.clone(),
@@ -56,28 +55,43 @@ fn recorded(stream: &StreamName, revision: u64, event: &impl StoredEvent) -> Rec
 }
 
 fn received(units: i64) -> StockEvent {
-    let receipt = domain::ids::ReceiptId(Uuid::nil());
-    StockEvent::Received(StockReceived { receipt, quantity: Quantity::new(units).unwrap() })
+    let (receipt, location) = (domain::ids::ReceiptId(Uuid::nil()), LocationCode::default());
+    let quantity = Quantity::new(units).unwrap();
+    StockEvent::Received(StockReceived { receipt, location, quantity })
 }
 
 fn reserved(units: i64) -> StockEvent {
-    let order = OrderId(Uuid::nil());
-    StockEvent::Reserved(StockReserved { order, quantity: Quantity::new(units).unwrap() })
+    let (order, quantity) = (OrderId(Uuid::nil()), Quantity::new(units).unwrap());
+    let allocations = vec![LocatedUnits { location: LocationCode::default(), quantity }];
+    let reserved = StockReserved { order, allocations, backordered: 0, expires_at: None };
+    StockEvent::Reserved(reserved)
 }
 
 fn mugs() -> StreamName {
     "stock-MUG".parse().unwrap()
 }
 
-fn mugs_in_table() -> StockRow {
-    StockRow {
+fn mugs_in_table() -> Mugs {
+    let stock = StockRow {
         sku: "MUG".to_owned(),
         on_hand: 10,
         reserved: 3,
+        available: 7,
+        backordered: 0,
+        policy: StockPolicy::Deny,
+        low_stock_at: None,
+        level: StockLevel::Enough,
         updated_at: at(1),
         revision: 1,
         quarantined: false,
-    }
+    };
+    let row = StockLocationRow {
+        sku: "MUG".to_owned(),
+        location: "main".to_owned(),
+        on_hand: 10,
+        reserved: 3,
+    };
+    Mugs { stock, locations: vec![Location { row, changed: false }], movements: vec![] }
 }
 
 #[test]
@@ -91,7 +105,8 @@ fn an_event_is_folded_once_and_only_after_the_one_before_it() {
     assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Done);
     assert_eq!(fold.take(&recorded(&mugs(), 3, &reserved(2))), Taken::Done);
 
-    let [row] = fold.changed().try_into().unwrap();
+    let [mugs] = fold.changed().try_into().unwrap();
+    let row = &mugs.stock;
     assert_eq!((row.on_hand, row.reserved, row.revision, row.updated_at), (15, 5, 3, at(3)));
     let (poisoned, tally) = fold.finish();
     assert!(poisoned.is_empty());
@@ -105,8 +120,10 @@ fn closing_an_order_moves_the_row_on_and_no_units() {
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     assert_eq!(fold.take(&recorded(&mugs(), 2, &closed)), Taken::Done);
 
-    let [row] = fold.changed().try_into().unwrap();
-    assert_eq!(row, &StockRow { revision: 2, updated_at: at(2), ..mugs_in_table() });
+    let [mugs] = fold.changed().try_into().unwrap();
+    let before = mugs_in_table();
+    let stock = StockRow { revision: 2, updated_at: at(2), ..before.stock };
+    assert_eq!(mugs, &Mugs { stock, ..before });
     assert!(fold.poisoned().is_empty());
 }
 
@@ -116,7 +133,7 @@ fn a_stream_without_a_row_begins_with_its_first_event() {
     let mut fold = Fold::<StockLevels>::new(vec![], &none);
     assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Gap { from: 0 });
     assert_eq!(fold.take(&recorded(&mugs(), 0, &received(5))), Taken::Done);
-    assert_eq!(fold.changed()[0].revision, 0);
+    assert_eq!(fold.changed()[0].stock.revision, 0);
 }
 
 #[test]
@@ -130,6 +147,7 @@ fn after_a_poisoned_event_its_stream_waits_and_others_go_on() {
         assert_eq!(fold.take(&event), Taken::Done);
     }
     let [mug, cup] = fold.changed().try_into().unwrap();
+    let (mug, cup) = (&mug.stock, &cup.stock);
     assert_eq!((mug.on_hand, mug.revision, mug.quarantined), (10, 1, true));
     assert_eq!((cup.on_hand, cup.revision, cup.quarantined), (7, 0, false));
     let (poisoned, tally) = fold.finish();
@@ -152,7 +170,9 @@ fn a_row_that_is_refused_goes_back_to_what_is_in_the_table() {
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     fold.take(&recorded(&mugs(), 2, &received(5)));
     let row = fold.refuse(&"MUG".to_owned(), "it says no".to_owned()).unwrap().clone();
-    assert_eq!(row, StockRow { quarantined: true, ..mugs_in_table() });
+    let before = mugs_in_table();
+    let stock = StockRow { quarantined: true, ..before.stock };
+    assert_eq!(row, Mugs { stock, ..before });
     assert_eq!((fold.poisoned()[0].revision, fold.poisoned().len()), (2, 1));
 }
 
@@ -171,61 +191,16 @@ fn two_spellings_of_one_id_do_not_share_a_row() {
 
 fn authorised() -> PaymentAuthorised {
     let reference = PartnerReference::new("pay-1").unwrap();
-    PaymentAuthorised { order: OrderId(Uuid::nil()), amount: gbp(100), reference }
+    let (order, amount) = (OrderId(Uuid::nil()), gbp(100));
+    PaymentAuthorised { order, amount, reference, expires_at: None }
 }
 
 fn gbp(minor: i64) -> Money {
     Money::new(minor, Currency::GBP)
 }
 
-#[test]
-fn the_status_of_a_payment_follows_its_amounts() {
-    let id = Uuid::nil();
-    let opened = || PaymentEvent::Authorised(authorised());
-    let captured = |minor| {
-        PaymentEvent::Captured(PaymentCaptured { capture: Uuid::nil(), amount: gbp(minor) })
-    };
-    let voided = |minor| PaymentEvent::Voided(PaymentVoided { amount: gbp(minor) });
-    let refunded =
-        |minor| PaymentEvent::Refunded(PaymentRefunded { refund: Uuid::nil(), amount: gbp(minor) });
-    let declined = PaymentEvent::Declined(PaymentDeclined {
-        order: OrderId(id),
-        amount: gbp(100),
-        code: "card-expired".to_owned(),
-    });
-    let cases = [
-        (vec![declined], PaymentStatus::Declined),
-        (vec![opened()], PaymentStatus::Authorised),
-        (vec![opened(), voided(100)], PaymentStatus::Voided),
-        (vec![opened(), captured(60)], PaymentStatus::Captured),
-        (vec![opened(), captured(60), voided(40)], PaymentStatus::Captured),
-        (vec![opened(), captured(60), refunded(59)], PaymentStatus::Captured),
-        (vec![opened(), captured(60), refunded(60)], PaymentStatus::Refunded),
-    ];
-    for (events, wanted) in cases {
-        let row = folded::<Payments>(&PaymentId(id), &events).unwrap();
-        assert_eq!(row.status, wanted, "{events:?}");
-    }
-}
-
-#[test]
-fn a_sum_that_does_not_fit_is_refused_and_leaves_the_row_as_it_was() {
-    let capture = |minor| {
-        PaymentEvent::Captured(PaymentCaptured { capture: Uuid::nil(), amount: gbp(minor) })
-    };
-    let id = PaymentId(Uuid::nil());
-    let events = [PaymentEvent::Authorised(authorised()), capture(60)];
-    let mut row = folded::<Payments>(&id, &events).unwrap();
-    let before = row.clone();
-    let stream = schemas::stream_of::<domain::payment::Payment>(&id);
-    let huge = capture(i64::MAX);
-    let refused = Payments::evolve(&mut row, &huge, &recorded(&stream, 2, &huge));
-    assert_eq!(refused, Err(Unfoldable::TooLarge));
-    assert_eq!(row, before);
-}
-
 /// Folds without a batch.
-fn folded<P: Projection>(
+pub(super) fn folded<P: Projection>(
     id: &<P::Source as schemas::Aggregate>::Id,
     events: &[crate::projection::EventOf<P>],
 ) -> Option<P::Row> {
@@ -241,15 +216,33 @@ fn folded<P: Projection>(
     row
 }
 
+fn secret() -> PaymentToken {
+    PaymentToken::new("tok_secret").unwrap()
+}
+
+fn begun(work: Work) -> FulfilmentEvent {
+    FulfilmentEvent::Started(FulfilmentStarted { order: Some(OrderId(Uuid::from_u128(7))), work })
+}
+
 fn started() -> FulfilmentEvent {
     let quantity = Quantity::new(2).unwrap();
-    FulfilmentEvent::Started(FulfilmentStarted {
-        reservations: vec![Reservation { sku: Sku::new("MUG").unwrap(), quantity }],
+    begun(Work::Acceptance(AcceptanceWork {
+        reservations: vec![Goods { sku: Sku::new("MUG").unwrap(), quantity }],
         total: gbp(1_000),
-        country: CountryCode::new("GB").unwrap(),
-        handling: Handling::Partners { payment_token: PaymentToken::new("tok_secret").unwrap() },
+        handling: Handling::Partners { payment_token: Some(secret()) },
+        acceptance: Acceptance::AllOrNothing,
+        prefer_location: None,
         payment_deadline: Some(at(900)),
-    })
+    }))
+}
+
+fn delivery() -> FulfilmentEvent {
+    begun(Work::Delivery(DeliveryWork {
+        shipment: ShipmentId(Uuid::nil()),
+        location: LocationCode::default(),
+        lines: vec![],
+        by: ShippedBy::Partner { parcels: 1 },
+    }))
 }
 
 /// Ways a process can go, each with the events of its life.
@@ -271,13 +264,25 @@ fn lives() -> Vec<Vec<FulfilmentEvent>> {
     let pay = Step::AuthorisePayment;
     let unknown = Refusal::UnknownSku { sku: Sku::new("MUG").unwrap() };
     vec![
-        [Step::ReserveStock, pay, Step::ConfirmOrder, Step::BookShipment, Step::ShipOrder]
-            .into_iter()
-            .chain([Step::HandOver, Step::CapturePayment, Step::AwaitDelivery, Step::CompleteOrder])
-            .map(done)
-            .chain([finished(Outcome::Fulfilled)])
-            .collect(),
         vec![
+            started(),
+            done(Step::ReserveStock),
+            done(pay),
+            done(Step::CommitStock),
+            done(Step::ConfirmOrder),
+            done(Step::WatchAuthorisation),
+            finished(Outcome::Fulfilled),
+        ],
+        vec![
+            delivery(),
+            done(Step::BookShipment),
+            refused(Step::DispatchOrder, Refusal::ShipmentCancelled),
+            failed(Step::CancelBooking, 1),
+            done(Step::CancelBooking),
+            finished(Outcome::Cancelled),
+        ],
+        vec![
+            started(),
             done(Step::ReserveStock),
             failed(pay, 1),
             failed(pay, 2),
@@ -289,6 +294,7 @@ fn lives() -> Vec<Vec<FulfilmentEvent>> {
             finished(Outcome::Cancelled),
         ],
         vec![
+            started(),
             refused(Step::ReserveStock, unknown),
             failed(Step::ReleaseStock, 1),
             done(Step::ReleaseStock),
@@ -296,6 +302,7 @@ fn lives() -> Vec<Vec<FulfilmentEvent>> {
             finished(Outcome::Rejected),
         ],
         vec![
+            started(),
             done(Step::ReserveStock),
             failed(pay, 1),
             cancelled,
@@ -311,9 +318,8 @@ fn lives() -> Vec<Vec<FulfilmentEvent>> {
 
 #[test]
 fn a_process_row_says_what_the_domain_says_is_due() {
-    let id = OrderId(Uuid::nil());
-    for life in lives() {
-        let events: Vec<_> = [started()].into_iter().chain(life).collect();
+    let id = ProcessId(Uuid::nil());
+    for events in lives() {
         for length in 1..=events.len() {
             let past = &events[..length];
             let row = folded::<Fulfilments>(&id, past).unwrap().process;
@@ -336,14 +342,38 @@ fn a_process_row_says_what_the_domain_says_is_due() {
 }
 
 #[test]
+fn a_process_row_says_what_is_done_for_which_order() {
+    let id = ProcessId(Uuid::nil());
+    let row = |event| folded::<Fulfilments>(&id, &[event]).unwrap().process;
+    let row = row(delivery());
+    assert_eq!((row.id, row.order_id), (id.0, Uuid::from_u128(7)));
+    assert_eq!((row.kind, row.step.as_deref()), (ProcessKind::Delivery, Some("book-shipment")));
+}
+
+#[test]
+fn a_process_of_the_first_days_works_for_the_order_with_its_id() {
+    let FulfilmentEvent::Started(first) = started() else { unreachable!() };
+    let first = FulfilmentEvent::Started(FulfilmentStarted { order: None, ..first });
+    let id = ProcessId(Uuid::from_u128(3));
+    assert_eq!(folded::<Fulfilments>(&id, &[first]).unwrap().process.order_id, id.0);
+}
+
+#[test]
 fn what_can_charge_a_customer_does_not_get_into_a_table() {
-    let draft = folded::<Fulfilments>(&OrderId(Uuid::nil()), &[started()]).unwrap();
-    assert!(!format!("{draft:?}").contains("tok_secret"));
+    let again = begun(Work::Payment {
+        payment: PaymentId(Uuid::nil()),
+        amount: gbp(500),
+        payment_token: secret(),
+    });
+    for event in [started(), again] {
+        let draft = folded::<Fulfilments>(&ProcessId(Uuid::nil()), &[event]).unwrap();
+        assert!(!format!("{draft:?}").contains("tok_secret"));
+    }
 }
 
 #[test]
 fn a_draft_keeps_its_bookkeeping_in_its_row() {
-    let mut draft = folded::<Fulfilments>(&OrderId(Uuid::nil()), &[started()]).unwrap();
+    let mut draft = folded::<Fulfilments>(&ProcessId(Uuid::nil()), &[started()]).unwrap();
     *draft.head().revision = 4;
     *draft.head().quarantined = true;
     assert_eq!((draft.revision(), draft.process.quarantined), (4, true));

@@ -9,7 +9,10 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{CreditNoteRow, Error, OrderRow, OrderSort, ProcessRow};
+use super::{
+    CreditNoteRow, CustomerRow, CustomerSort, Error, FulfilmentOrderRow, OrderRow, OrderSort,
+    ProcessRow,
+};
 
 /// The place of one row in one sorting. The next page begins right behind it, whatever has been
 /// inserted before it meanwhile.
@@ -28,6 +31,9 @@ pub(super) enum List {
     OrdersByTotal = 3,
     Processes = 4,
     CreditNotes = 5,
+    CustomersByLastOrder = 6,
+    CustomersBySpent = 7,
+    FulfilmentOrders = 8,
 }
 
 /// A text that is no cursor.
@@ -48,10 +54,25 @@ impl Cursor {
         Self { list: sort.list(), key, id: order.id }
     }
 
+    /// The place of `customer` in a list sorted by `sort`.
+    pub fn of_customer(customer: &CustomerRow, sort: CustomerSort) -> Self {
+        let key = match sort {
+            CustomerSort::LastOrderAt => customer.last_order_at.timestamp_micros(),
+            CustomerSort::Spent => customer.spent_minor,
+        };
+        Self { list: sort.list(), key, id: customer.id }
+    }
+
+    /// The place of `work` in the list of what locations have to do.
+    pub fn of_fulfilment_order(work: &FulfilmentOrderRow) -> Self {
+        let key = work.placed_at.timestamp_micros();
+        Self { list: List::FulfilmentOrders, key, id: work.id }
+    }
+
     /// The place of `process` in the list of processes.
     pub fn of_process(process: &ProcessRow) -> Self {
         let key = process.started_at.timestamp_micros();
-        Self { list: List::Processes, key, id: process.order_id }
+        Self { list: List::Processes, key, id: process.id }
     }
 
     /// The place of `note` in the list of credit notes.
@@ -94,6 +115,9 @@ impl FromStr for Cursor {
             3 => List::OrdersByTotal,
             4 => List::Processes,
             5 => List::CreditNotes,
+            6 => List::CustomersByLastOrder,
+            7 => List::CustomersBySpent,
+            8 => List::FulfilmentOrders,
             _ => return Err(NotACursor),
         };
         let (key, id) = rest.split_at(8);
@@ -107,12 +131,15 @@ impl FromStr for Cursor {
 mod tests {
     use super::*;
 
-    const LISTS: [List; 5] = [
+    const LISTS: [List; 8] = [
         List::OrdersByPlacedAt,
         List::OrdersByUpdatedAt,
         List::OrdersByTotal,
         List::Processes,
         List::CreditNotes,
+        List::CustomersByLastOrder,
+        List::CustomersBySpent,
+        List::FulfilmentOrders,
     ];
 
     #[test]

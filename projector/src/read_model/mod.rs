@@ -8,31 +8,53 @@ mod cursor;
 mod error;
 mod reader;
 
-mod credit_notes;
 mod orders;
+
+mod customers;
+mod fulfilment_orders;
+mod sales;
+
+mod credit_notes;
 mod partners;
 mod processes;
 mod stock;
 
 mod waiting;
 
+#[cfg(test)]
+mod plans;
+
 pub use cursor::{Cursor, NotACursor};
 pub use error::Error;
 pub use reader::{ReadOptions, Reader};
 
 pub use credit_notes::{CreditTotal, CreditTotalsFilter};
-pub use orders::{OrderFilter, OrderQuery, OrderSort, SalesFilter, SalesTotal};
+pub use customers::{CustomerQuery, CustomerSort};
+pub use fulfilment_orders::FulfilmentOrderQuery;
+pub use orders::{OrderCount, OrderFilter, OrderQuery, OrderSort};
 pub use processes::ProcessQuery;
-pub use stock::StockQuery;
+pub use sales::{SalesFilter, SalesTotal};
+pub use stock::{StockMovementPlace, StockMovementQuery, StockQuery};
 pub use waiting::{Freshness, Reached};
 
 pub use crate::code::{
-    Handling, LineKind, OrderStatus, PaymentStatus, ProcessOutcome, ProcessStatus, ShipmentStatus,
+    Handling, LineKind, MovementKind, OrderStatus, PaymentSource, PaymentStatus, ProcessKind,
+    ProcessOutcome, ProcessStatus, ShipmentStatus, StockLevel, StockPolicy,
 };
+// The axes that an order stands on are the domain's; the names say that they are an order's.
+pub use domain::order::{
+    FulfilmentOrderStatus, FulfilmentStatus as OrderFulfilmentStatus,
+    PaymentStatus as OrderPaymentStatus, ReturnStatus as OrderReturnStatus,
+};
+
 pub use crate::name::{ProjectionName, UnknownProjection};
 pub use crate::projections::credit_notes::{CreditLineRow, CreditNoteRow};
 pub use crate::projections::fulfilments::ProcessRow;
-pub use crate::projections::orders::{LineRow, OrderRow};
-pub use crate::projections::payments::PaymentRow;
-pub use crate::projections::shipments::ShipmentRow;
-pub use crate::projections::stock_levels::StockRow;
+pub use crate::projections::orders::{
+    CustomerRow, FulfilmentOrderRow, LineRow, OrderDocument, OrderRow,
+};
+pub use crate::projections::payments::{
+    PaymentMovement, PaymentMovementKind, PaymentMovementState, PaymentRow,
+};
+pub use crate::projections::shipments::{ParcelRow, ShipmentRow, TrackingRow};
+pub use crate::projections::stock_levels::{StockLocationRow, StockMovementRow, StockRow};

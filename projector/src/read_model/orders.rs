@@ -1,27 +1,15 @@
-//! Queries over orders, their lines and their sums.
+//! Queries over orders and their lines.
 
-use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+mod filter;
+
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::cursor::List;
-use super::{Cursor, Error, LineRow, OrderRow, OrderStatus, Reader};
-use crate::projections::orders::{line_columns, order_columns};
+pub use filter::OrderFilter;
 
-/// Which orders. Conditions that are not set let everything pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OrderFilter {
-    /// In one of these states; in any, if empty.
-    pub status: Vec<OrderStatus>,
-    /// From this channel.
-    pub channel: Option<String>,
-    /// Of this customer.
-    pub customer: Option<String>,
-    /// Placed at this time or later.
-    pub placed_from: Option<DateTime<Utc>>,
-    /// Placed before this time.
-    pub placed_to: Option<DateTime<Utc>>,
-}
+use super::cursor::List;
+use super::{Cursor, Error, LineRow, OrderDocument, OrderRow, Reader};
+use crate::projections::orders::{document_columns, line_columns, order_columns};
 
 /// What a list of orders is sorted by; orders that are equal in it, by their id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -31,7 +19,7 @@ pub enum OrderSort {
     PlacedAt,
     /// When something last happened to them.
     UpdatedAt,
-    /// Their total in minor units, whatever the currency.
+    /// Their original total in minor units, whatever the currency.
     Total,
 }
 
@@ -41,6 +29,14 @@ impl OrderSort {
             Self::PlacedAt => List::OrdersByPlacedAt,
             Self::UpdatedAt => List::OrdersByUpdatedAt,
             Self::Total => List::OrdersByTotal,
+        }
+    }
+
+    const fn column(self) -> &'static str {
+        match self {
+            Self::PlacedAt => "o.placed_at",
+            Self::UpdatedAt => "o.updated_at",
+            Self::Total => "o.total_minor",
         }
     }
 }
@@ -73,75 +69,20 @@ impl Default for OrderQuery {
     }
 }
 
-/// Which orders are summed up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SalesFilter {
-    /// From this channel; from all, if not set.
-    pub channel: Option<String>,
-    /// Placed at this time or later.
-    pub placed_from: Option<DateTime<Utc>>,
-    /// Placed before this time.
-    pub placed_to: Option<DateTime<Utc>>,
+/// How many orders there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderCount {
+    /// So many.
+    pub count: u32,
+    /// Whether there are no more than that: counting ends at the limit.
+    pub exact: bool,
 }
 
-/// Sums over the orders of one currency in one state.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct SalesTotal {
-    /// The state. What counts as a sale is for the caller to say.
-    pub status: OrderStatus,
-    /// ISO 4217 code.
-    pub currency: String,
-    /// Number of orders.
-    pub orders: i64,
-    /// Number of their lines.
-    pub lines: i64,
-    /// Sum of the quantities of their lines.
-    pub units: i64,
-    /// Sum of their totals, in minor units.
-    pub gross_minor: i64,
-}
+pub(super) const ROWS: &str =
+    concat!("select ", order_columns!(), " from read_model.orders o where true");
 
-macro_rules! page {
-    ($key:literal, $key_type:literal, $behind:literal, $direction:literal) => {
-        concat!(
-            "select ",
-            order_columns!(),
-            " from read_model.orders \
-             where ($1::text[] is null or status = any($1)) \
-             and ($2::text is null or channel = $2) \
-             and ($3::text is null or customer = $3) \
-             and ($4::timestamptz is null or placed_at >= $4) \
-             and ($5::timestamptz is null or placed_at < $5) \
-             and ($6::",
-            $key_type,
-            " is null or (",
-            $key,
-            ", id) ",
-            $behind,
-            " ($6, $7::uuid)) order by ",
-            $key,
-            " ",
-            $direction,
-            ", id ",
-            $direction,
-            " limit $8"
-        )
-    };
-}
-
-const fn page(sort: OrderSort, descending: bool) -> &'static str {
-    match (sort, descending) {
-        (OrderSort::PlacedAt, false) => page!("placed_at", "timestamptz", ">", "asc"),
-        (OrderSort::PlacedAt, true) => page!("placed_at", "timestamptz", "<", "desc"),
-        (OrderSort::UpdatedAt, false) => page!("updated_at", "timestamptz", ">", "asc"),
-        (OrderSort::UpdatedAt, true) => page!("updated_at", "timestamptz", "<", "desc"),
-        (OrderSort::Total, false) => page!("total_minor", "bigint", ">", "asc"),
-        (OrderSort::Total, true) => page!("total_minor", "bigint", "<", "desc"),
-    }
-}
-
-const BY_IDS: &str =
-    concat!("select ", order_columns!(), " from read_model.orders where id = any($1)");
+const DOCUMENTS: &str =
+    concat!("select ", document_columns!(), " from read_model.orders o where true");
 
 const LINES_OF: &str = concat!(
     "select ",
@@ -149,14 +90,45 @@ const LINES_OF: &str = concat!(
     " from read_model.order_lines where order_id = any($1) order by order_id, line"
 );
 
-const TOTALS: &str = "select status, currency, count(*) as orders, \
-     sum(line_count)::bigint as lines, sum(unit_count)::bigint as units, \
-     sum(total_minor)::bigint as gross_minor \
-     from read_model.orders \
-     where ($1::text is null or channel = $1) \
-     and ($2::timestamptz is null or placed_at >= $2) \
-     and ($3::timestamptz is null or placed_at < $3) \
-     group by status, currency order by currency, status";
+/// `begin`, narrowed down to the page that `query` asks for.
+pub(super) fn page(
+    begin: &'static str,
+    query: &OrderQuery,
+) -> Result<QueryBuilder<Postgres>, Error> {
+    let mut sql = QueryBuilder::new(begin);
+    query.filter.narrow(&mut sql);
+    let key = query.sort.column();
+    let (behind, direction) = if query.descending { (" < ", " desc") } else { (" > ", "") };
+    if let Some(after) = query.after {
+        sql.push(" and (").push(key).push(", o.id)").push(behind).push("(");
+        let id = match query.sort {
+            OrderSort::PlacedAt | OrderSort::UpdatedAt => {
+                let (time, id) = after.time_within(query.sort.list())?;
+                sql.push_bind(time);
+                id
+            }
+            OrderSort::Total => {
+                let (total, id) = after.within(query.sort.list())?;
+                sql.push_bind(total);
+                id
+            }
+        };
+        sql.push(", ").push_bind(id).push(")");
+    }
+    sql.push(" order by ").push(key).push(direction).push(", o.id").push(direction);
+    sql.push(" limit ").push_bind(i64::from(query.limit));
+    Ok(sql)
+}
+
+fn by_ids(begin: &'static str, ids: &[Uuid]) -> QueryBuilder<Postgres> {
+    let mut sql = QueryBuilder::new(begin);
+    sql.push(" and o.id = any(").push_bind(ids).push(")");
+    sql
+}
+
+fn first(filter: OrderFilter) -> OrderQuery {
+    OrderQuery { filter, descending: false, limit: 1, ..OrderQuery::default() }
+}
 
 impl Reader {
     /// The order with this id.
@@ -166,7 +138,27 @@ impl Reader {
 
     /// The orders with these ids, in no particular order; unknown ids are left out.
     pub async fn orders_by_ids(&self, ids: &[Uuid]) -> Result<Vec<OrderRow>, Error> {
-        Ok(sqlx::query_as(BY_IDS).bind(ids).fetch_all(&self.pool).await?)
+        Ok(by_ids(ROWS, ids).build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    /// The order that people call `number`.
+    pub async fn order_by_number(&self, number: &str) -> Result<Option<OrderRow>, Error> {
+        let filter = OrderFilter { number: Some(number.to_owned()), ..OrderFilter::default() };
+        Ok(self.orders(&first(filter)).await?.pop())
+    }
+
+    /// The order that `channel` knows as `reference`; the first one, should there be several.
+    pub async fn order_by_external_reference(
+        &self,
+        channel: &str,
+        reference: &str,
+    ) -> Result<Option<OrderRow>, Error> {
+        let filter = OrderFilter {
+            channel: Some(channel.to_owned()),
+            external_reference: Some(reference.to_owned()),
+            ..OrderFilter::default()
+        };
+        Ok(self.orders(&first(filter)).await?.pop())
     }
 
     /// One page of orders.
@@ -174,38 +166,44 @@ impl Reader {
     /// # Errors
     /// [`Error::ForeignCursor`] when the cursor was made for another sorting.
     pub async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, Error> {
-        let OrderQuery { filter, sort, descending, after, limit } = query;
-        let status = (!filter.status.is_empty()).then_some(&filter.status);
-        let statement = sqlx::query_as(page(*sort, *descending))
-            .bind(status)
-            .bind(&filter.channel)
-            .bind(&filter.customer)
-            .bind(filter.placed_from)
-            .bind(filter.placed_to);
-        let statement = match sort {
-            OrderSort::PlacedAt | OrderSort::UpdatedAt => {
-                let after = after.map(|cursor| cursor.time_within(sort.list())).transpose()?;
-                statement.bind(after.map(|(time, _)| time)).bind(after.map(|(_, id)| id))
-            }
-            OrderSort::Total => {
-                let after = after.map(|cursor| cursor.within(sort.list())).transpose()?;
-                statement.bind(after.map(|(total, _)| total)).bind(after.map(|(_, id)| id))
-            }
-        };
-        Ok(statement.bind(i64::from(*limit)).fetch_all(&self.pool).await?)
+        Ok(page(ROWS, query)?.build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    /// How many orders pass `filter`, counted up to `limit`.
+    pub async fn orders_count(
+        &self,
+        filter: &OrderFilter,
+        limit: u32,
+    ) -> Result<OrderCount, Error> {
+        let mut sql =
+            QueryBuilder::new("select count(*) from (select 1 from read_model.orders o where true");
+        filter.narrow(&mut sql);
+        sql.push(" limit ").push_bind(i64::from(limit) + 1).push(") counted");
+        let found: i64 = sql.build_query_scalar().fetch_one(&self.pool).await?;
+        let count = u32::try_from(found).unwrap_or(limit).min(limit);
+        Ok(OrderCount { count, exact: found <= i64::from(limit) })
+    }
+
+    /// The whole order with this id.
+    pub async fn order_document(&self, id: Uuid) -> Result<Option<OrderDocument>, Error> {
+        Ok(self.order_documents_by_ids(&[id]).await?.pop())
+    }
+
+    /// The whole orders with these ids, in no particular order; unknown ids are left out.
+    pub async fn order_documents_by_ids(&self, ids: &[Uuid]) -> Result<Vec<OrderDocument>, Error> {
+        Ok(by_ids(DOCUMENTS, ids).build_query_as().fetch_all(&self.pool).await?)
+    }
+
+    /// One page of whole orders.
+    ///
+    /// # Errors
+    /// [`Error::ForeignCursor`] when the cursor was made for another sorting.
+    pub async fn order_documents(&self, query: &OrderQuery) -> Result<Vec<OrderDocument>, Error> {
+        Ok(page(DOCUMENTS, query)?.build_query_as().fetch_all(&self.pool).await?)
     }
 
     /// The lines of these orders, by order and line.
     pub async fn lines_of(&self, orders: &[Uuid]) -> Result<Vec<LineRow>, Error> {
         Ok(sqlx::query_as(LINES_OF).bind(orders).fetch_all(&self.pool).await?)
-    }
-
-    /// Sums by currency and state. Reads every order that passes the filter.
-    pub async fn sales_totals(&self, filter: &SalesFilter) -> Result<Vec<SalesTotal>, Error> {
-        let statement = sqlx::query_as(TOTALS)
-            .bind(&filter.channel)
-            .bind(filter.placed_from)
-            .bind(filter.placed_to);
-        Ok(statement.fetch_all(&self.pool).await?)
     }
 }

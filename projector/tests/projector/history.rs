@@ -3,26 +3,30 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::credit_note::{CreditNote, CreditNoteDetails, CreditNoteEvent, CreditNoteIssued};
+use domain::credit_note::{
+    CreditLine, CreditNote, CreditNoteDetails, CreditNoteEvent, CreditNoteIssued,
+};
 use domain::fulfilment::{
-    Fulfilment, FulfilmentEvent, FulfilmentFinished, FulfilmentStarted, FulfilmentStepCompleted,
-    FulfilmentStepFailed, FulfilmentStepParked, Outcome, Reservation, Step,
+    AcceptanceWork, Fulfilment, FulfilmentEvent, FulfilmentFinished, FulfilmentStarted,
+    FulfilmentStepCompleted, FulfilmentStepFailed, FulfilmentStepParked, Outcome, Step, Work,
 };
 use domain::ids::{
-    Channel, CountryCode, CreditNoteId, CustomerRef, OrderId, PartnerReference, PaymentId,
-    PaymentToken, ReceiptId, ShipmentId, Sku,
+    CaptureId, Channel, CountryCode, CreditNoteId, CustomerRef, LocationCode, OrderId, PartnerReference,
+    PaymentId, PaymentToken, ReceiptId, ShipmentId, Sku,
 };
 use domain::money::{Currency, Money};
 use domain::order::{
     CancelReason, Handling, Line, LineKind, Order, OrderCancelled, OrderCompleted, OrderConfirmed,
-    OrderDetails, OrderEvent, OrderPlaced, OrderShipped,
+    OrderDetails, OrderEvent, OrderPlaced, OrderShipped, Policies,
 };
 use domain::payment::{Payment, PaymentAuthorised, PaymentCaptured, PaymentEvent};
+use domain::pricing::price;
 use domain::quantity::Quantity;
 use domain::shipment::{
-    Shipment, ShipmentBooked, ShipmentDelivered, ShipmentEvent, ShipmentHandedOver,
+    BookedParcel, Shipment, ShipmentBooked, ShipmentDelivered, ShipmentEvent, ShipmentHandedOver,
+    ShipmentTracked, TrackingStatus,
 };
-use domain::stock::{Stock, StockEvent, StockReceived, StockReserved, StockShipped};
+use domain::stock::{LocatedUnits, Stock, StockEvent, StockReceived, StockReserved, StockShipped};
 use schemas::{StreamName, stream_of};
 use uuid::Uuid;
 
@@ -63,26 +67,44 @@ pub(crate) fn details(number: u32) -> Arc<OrderDetails> {
         kind,
         quantity: Quantity::new(quantity).unwrap(),
         unit_price: gbp(minor),
+        discounts: vec![],
+        taxes: vec![],
     };
     Arc::new(OrderDetails {
         channel: Channel::new(if number.is_multiple_of(3) { "till" } else { "web" }).unwrap(),
+        external_reference: None,
         customer: (!number.is_multiple_of(4))
             .then(|| CustomerRef::new(format!("c-{}", number % 7)).unwrap()),
+        contact: None,
+        shipping_address: None,
+        billing_address: None,
         country: CountryCode::new("GB").unwrap(),
         lines: vec![
             line(sku(number), LineKind::Goods, units, 255),
             line(Sku::new("POST").unwrap(), LineKind::Charge, 1, 1_800),
         ],
+        discounts: vec![],
+        prices_include_tax: false,
         currency: Currency::GBP,
         total: gbp(units * 255 + 1_800),
-        handling: Handling::Partners { payment_token: PaymentToken::new("tok_ok").unwrap() },
+        handling: Handling::Partners {
+            payment_token: Some(PaymentToken::new("tok_ok").unwrap()),
+        },
+        policies: Policies::default(),
+        prefer_location: None,
+        risk_score: None,
+        tags: [].into(),
+        note: None,
+        metadata: [].into(),
     })
 }
 
 pub(crate) fn placed(number: u32) -> OrderEvent {
     // Several orders share a second: sorting must not depend on the time alone.
     let placed_at = at(i64::from(number / 3));
-    OrderEvent::Placed(OrderPlaced { details: details(number), placed_at })
+    let details = details(number);
+    let prices = Arc::new(price(&details).unwrap());
+    OrderEvent::Placed(OrderPlaced { number: None, details, prices, placed_at })
 }
 
 pub(crate) fn confirmed() -> OrderEvent {
@@ -99,7 +121,8 @@ pub(crate) fn cancelled() -> OrderEvent {
 
 pub(crate) fn received(number: u32, units: i64) -> StockEvent {
     let receipt = ReceiptId(Uuid::from_u128(number.into()));
-    StockEvent::Received(StockReceived { receipt, quantity: Quantity::new(units).unwrap() })
+    let (location, quantity) = (LocationCode::default(), Quantity::new(units).unwrap());
+    StockEvent::Received(StockReceived { receipt, location, quantity })
 }
 
 fn reference(text: &str) -> PartnerReference {
@@ -111,15 +134,9 @@ fn completed(step: Step) -> FulfilmentEvent {
 }
 
 fn started(number: u32) -> FulfilmentEvent {
-    let details = details(number);
-    let reservation = Reservation { sku: sku(number), quantity: details.lines[0].quantity };
-    FulfilmentEvent::Started(FulfilmentStarted {
-        reservations: vec![reservation],
-        total: details.total,
-        country: details.country.clone(),
-        handling: details.handling.clone(),
-        payment_deadline: Some(at(1_800)),
-    })
+    let work = AcceptanceWork::of(&details(number), at(1_800));
+    let (order, work) = (Some(order_id(number)), Work::Acceptance(work));
+    FulfilmentEvent::Started(FulfilmentStarted { order, work })
 }
 
 impl World {
@@ -143,34 +160,59 @@ impl World {
     pub(crate) async fn fulfil(&self, number: u32) {
         let (order, amount) = (order_id(number), details(number).total);
         let quantity = details(number).lines[0].quantity;
-        let process = stream_of::<Fulfilment>(&order);
+        let process = stream_of::<Fulfilment>(&order.into());
         let payment = stream_of::<Payment>(&PaymentId::of(order));
         let shipment = stream_of::<Shipment>(&ShipmentId::of(order));
         self.append(&process, &[started(number)]).await;
-        let reserved = StockEvent::Reserved(StockReserved { order, quantity });
+        let location = LocationCode::default();
+        let reserved = StockEvent::Reserved(StockReserved {
+            order,
+            allocations: vec![LocatedUnits { location: location.clone(), quantity }],
+            backordered: 0,
+            expires_at: None,
+        });
         self.append(&stock_stream(number), &[reserved]).await;
         let reference = reference(&format!("pay-{number}"));
-        let authorised = PaymentAuthorised { order, amount, reference: reference.clone() };
+        let expires_at = Some(at(86_400));
+        let authorised =
+            PaymentAuthorised { order, amount, reference: reference.clone(), expires_at };
         self.append(&payment, &[PaymentEvent::Authorised(authorised)]).await;
         self.append(&process, &[completed(Step::ReserveStock), completed(Step::AuthorisePayment)])
             .await;
         self.append(&order_stream(number), &[confirmed()]).await;
-        let booked = ShipmentBooked { order, tracking_number: reference };
+        let parcel = BookedParcel {
+            carrier: "carrier".to_owned(),
+            tracking_number: reference,
+            tracking_url: Some("https://carrier.example/1".to_owned()),
+        };
+        let parcels = vec![parcel];
+        let booked = ShipmentBooked { order, location: location.clone(), parcels };
         self.append(&shipment, &[ShipmentEvent::Booked(booked)]).await;
         self.append(&order_stream(number), &[shipped()]).await;
-        let gone = StockEvent::Shipped(StockShipped { order, quantity });
+        let shipment_id = Some(ShipmentId::of(order));
+        let gone = StockShipped { order, shipment: shipment_id, location, quantity };
+        let gone = StockEvent::Shipped(gone);
         self.append(&stock_stream(number), &[gone]).await;
-        let capture = Uuid::from_u128(number.into());
-        let captured = PaymentEvent::Captured(PaymentCaptured { capture, amount });
+        let capture = CaptureId(Uuid::from_u128(number.into()));
+        let captured =
+            PaymentEvent::Captured(PaymentCaptured { capture, amount, is_final: false });
         self.append(&payment, &[captured]).await;
-        let delivered = ShipmentDelivered { delivered_at: at(3_600) };
-        let events =
-            [ShipmentEvent::HandedOver(ShipmentHandedOver {}), ShipmentEvent::Delivered(delivered)];
+        let (status, delivered_at) = (TrackingStatus::Delivered, at(3_600));
+        let events = [
+            ShipmentEvent::HandedOver(ShipmentHandedOver { at: None }),
+            ShipmentEvent::Tracked(ShipmentTracked {
+                parcel: 0,
+                status,
+                at: delivered_at,
+                note: None,
+            }),
+            ShipmentEvent::Delivered(ShipmentDelivered { delivered_at }),
+        ];
         self.append(&shipment, &events).await;
         self.append(&order_stream(number), &[OrderEvent::Completed(OrderCompleted {})]).await;
         let finished =
             FulfilmentEvent::Finished(FulfilmentFinished { outcome: Outcome::Fulfilled });
-        self.append(&process, &[completed(Step::CompleteOrder), finished]).await;
+        self.append(&process, &[completed(Step::WatchAuthorisation), finished]).await;
     }
 
     /// An order whose payment fails until it is parked.
@@ -185,17 +227,24 @@ impl World {
             FulfilmentEvent::StepFailed(failed),
             FulfilmentEvent::StepParked(FulfilmentStepParked { step, error }),
         ];
-        self.append(&stream_of::<Fulfilment>(&order_id(number)), &events).await;
+        self.append(&stream_of::<Fulfilment>(&order_id(number).into()), &events).await;
     }
 
     /// A credit note over the lines of an order.
     pub(crate) async fn credit(&self, number: u32) {
         let order = details(number);
+        let credited = |line: &Line| CreditLine {
+            sku: line.sku.clone(),
+            title: line.title.clone(),
+            kind: line.kind,
+            quantity: line.quantity,
+            unit_price: line.unit_price,
+        };
         let note = CreditNoteDetails {
             number: reference(&format!("C{number}")),
             channel: order.channel.clone(),
             customer: order.customer.clone(),
-            lines: order.lines.clone(),
+            lines: order.lines.iter().map(credited).collect(),
             total: order.total,
             issued_at: at(i64::from(number)),
         };

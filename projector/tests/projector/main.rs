@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic here fails the test that called, as it should")]
 
 mod history;
+mod lives;
 mod world;
 
 mod continuity;
 mod generations;
+mod orders;
+mod customers;
 mod reading;
 mod rows;
+mod stock;
 mod workers;

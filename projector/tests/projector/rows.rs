@@ -1,8 +1,9 @@
 //! What rows say.
 
 use domain::ids::{CreditNoteId, PaymentId, ShipmentId};
+use domain::shipment::TrackingStatus;
 use projector::read_model::{
-    Handling, LineKind, OrderStatus, PaymentStatus, ProcessOutcome, ProcessStatus, ShipmentStatus,
+    Handling, LineKind, OrderFulfilmentStatus, OrderStatus, PaymentMovementKind, PaymentMovementState, PaymentSource, PaymentStatus, ProcessOutcome, ProcessStatus, ShipmentStatus,
 };
 use uuid::Uuid;
 
@@ -28,7 +29,8 @@ async fn rows_say_what_the_events_say() {
     assert_eq!((order.currency.as_str(), order.country.as_str()), ("GBP", "GB"));
     assert_eq!((order.total_minor, order.line_count, order.unit_count), (3_075, 2, 6));
     assert_eq!((order.customer, order.channel.as_str()), (None, "web"));
-    assert_eq!((order.handling, order.reference, order.reason), (Handling::Partners, None, None));
+    assert_eq!((order.handling, order.reason), (Handling::Partners, None));
+    assert_eq!(order.fulfilment_status, OrderFulfilmentStatus::Delivered);
     assert_eq!((order.placed_at, order.recorded_at, order.updated_at), (at(1), at(0), at(3)));
 
     let lines = reader.lines_of(&[id]).await.unwrap();
@@ -45,11 +47,20 @@ async fn rows_say_what_the_events_say() {
     assert_eq!((payment.id, payment.order_id), (PaymentId::of(order_id(4)).0, id));
     assert_eq!((payment.status, payment.currency.as_str()), (PaymentStatus::Captured, "GBP"));
     assert_eq!((payment.authorised_minor, payment.captured_minor), (3_075, 3_075));
-    assert_eq!((payment.reference.as_deref(), payment.settled_elsewhere), (Some("pay-4"), false));
+    let told = (payment.reference.as_deref(), payment.source, payment.expires_at);
+    assert_eq!(told, (Some("pay-4"), PaymentSource::Gateway, Some(at(86_400))));
+    let [capture] = payment.movements.0.try_into().unwrap();
+    assert_eq!(capture.kind, PaymentMovementKind::Capture);
+    assert_eq!((capture.state, capture.amount_minor), (PaymentMovementState::Done, Some(3_075)));
 
     let [shipment] = reader.shipments_of(&[id]).await.unwrap().try_into().unwrap();
     assert_eq!((shipment.id, shipment.order_id), (ShipmentId::of(order_id(4)).0, id));
-    assert_eq!((shipment.status, shipment.revision), (ShipmentStatus::Delivered, 2));
+    assert_eq!((shipment.status, shipment.revision), (ShipmentStatus::Delivered, 3));
+    assert_eq!(shipment.location, "main");
+    let [parcel] = shipment.parcels.0.try_into().unwrap();
+    assert_eq!(parcel.booked.tracking_number.as_str(), "pay-4");
+    let news: Vec<_> = parcel.events.iter().map(|news| (news.status, news.at)).collect();
+    assert_eq!(news, [(TrackingStatus::Delivered, at(3_600))]);
     assert_eq!((shipment.handed_over_at, shipment.delivered_at), (Some(at(1)), Some(at(3_600))));
 
     let [process] = reader.processes_of(&[id]).await.unwrap().try_into().unwrap();
@@ -60,7 +71,7 @@ async fn rows_say_what_the_events_say() {
     );
 
     let stock = reader.stock_by_skus(&[sku(4).to_string()]).await.unwrap();
-    assert_eq!((stock[0].on_hand, stock[0].reserved, stock[0].available()), (95, 0, 95));
+    assert_eq!((stock[0].on_hand, stock[0].reserved, stock[0].available), (95, 0, 95));
 }
 
 #[tokio::test]

@@ -82,6 +82,29 @@ impl World {
         sqlx::query(statement).execute(&mut connection).await.unwrap().rows_affected()
     }
 
+    /// Keeps what is in a table of orders now, to [`restore`](Self::restore) it later.
+    pub(crate) async fn keep(&self, table: &str) {
+        let keep = format!("create table public.kept_{table} as select * from orders_g1.{table}");
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(AssertSqlSafe(keep)).execute(&mut connection).await.unwrap();
+    }
+
+    /// Makes a table of orders what it was when it was kept.
+    pub(crate) async fn restore(&self, table: &str) {
+        // Not the columns that follow from others.
+        let columns = "select string_agg(quote_ident(attname), ', ') from pg_attribute \
+             where attrelid = ('orders_g1.' || $1)::regclass and attnum > 0 \
+             and not attisdropped and attgenerated = ''";
+        let mut connection = self.connection().await;
+        let columns: String =
+            sqlx::query_scalar(columns).bind(table).fetch_one(&mut connection).await.unwrap();
+        let restore = format!(
+            "truncate orders_g1.{table}; \
+             insert into orders_g1.{table} ({columns}) select {columns} from public.kept_{table}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(restore)).execute(&mut connection).await.unwrap();
+    }
+
     pub(crate) async fn number(&self, statement: &'static str) -> i64 {
         let mut connection = self.connection().await;
         sqlx::query_scalar(statement).fetch_one(&mut connection).await.unwrap()
@@ -139,7 +162,7 @@ impl World {
         let mut connection = self.connection().await;
         let tables: Vec<String> =
             sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.unwrap();
-        assert_eq!(tables.len(), 8, "{tables:?}");
+        assert_eq!(tables.len(), 10, "{tables:?}");
         let mut dump = vec![];
         for table in tables {
             let name = table.split_once('.').unwrap().1;

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Error, Object};
+use async_graphql::{Context, Error, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use domain::credit_note::{CreditNoteDetails, CreditNoteState};
+use domain::credit_note::{CreditLine, CreditNoteDetails, CreditNoteState};
 use domain::ids::CreditNoteId;
 use journal::Executed;
-use projector::read_model::CreditNoteRow;
+use projector::read_model::{CreditLineRow, CreditNoteRow};
 use uuid::Uuid;
 
-use super::{Line, Money};
+use super::{LineKind, Money, small};
 use crate::graphql::loaders::Loaders;
 
 /// A credit note, as the log or the read model has it.
@@ -83,11 +83,11 @@ impl CreditNote {
 
     /// What is credited.
     #[graphql(complexity = "5 + child_complexity")]
-    async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<Line>, Error> {
+    async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<CreditNoteLine>, Error> {
         match &self.source {
             Source::Row(row) => {
                 let rows = Loaders::of(ctx).credit_note_lines(ctx, self.id).await?;
-                Ok(rows.into_iter().map(|line| Line::of_credit_note(line, &row.currency)).collect())
+                Ok(rows.into_iter().map(|line| CreditNoteLine::of(line, &row.currency)).collect())
             }
             Source::Aggregate(details) => Ok(details.lines.iter().map(Into::into).collect()),
         }
@@ -106,6 +106,52 @@ impl CreditNote {
         match &self.source {
             Source::Row(row) => row.issued_at,
             Source::Aggregate(details) => details.issued_at,
+        }
+    }
+}
+
+/// One line of a credit note.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct CreditNoteLine {
+    /// What.
+    sku: String,
+    /// Its name as the customer saw it; may be empty.
+    title: String,
+    /// Whether it takes something from a shelf.
+    kind: LineKind,
+    /// How many.
+    quantity: i32,
+    /// Credited for one unit.
+    unit_price: Money,
+    /// Credited for the whole line.
+    total: Money,
+}
+
+impl CreditNoteLine {
+    fn of(row: CreditLineRow, currency: &str) -> Self {
+        let total_minor = row.unit_price_minor.saturating_mul(row.quantity);
+        Self {
+            sku: row.sku,
+            title: row.title,
+            kind: row.kind.into(),
+            quantity: small(row.quantity),
+            unit_price: Money::from_minor(row.unit_price_minor, currency),
+            total: Money::from_minor(total_minor, currency),
+        }
+    }
+}
+
+impl From<&CreditLine> for CreditNoteLine {
+    fn from(line: &CreditLine) -> Self {
+        let units = line.quantity.get();
+        let total_minor = line.unit_price.minor.saturating_mul(units.into());
+        Self {
+            sku: line.sku.to_string(),
+            title: line.title.clone(),
+            kind: line.kind.into(),
+            quantity: small(units),
+            unit_price: line.unit_price.into(),
+            total: domain::money::Money::new(total_minor, line.unit_price.currency).into(),
         }
     }
 }

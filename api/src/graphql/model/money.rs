@@ -1,9 +1,7 @@
-//! Money and the lines it is spent on.
+//! Money, and what kinds of lines it is spent on.
 
 use async_graphql::{Enum, SimpleObject};
-use projector::read_model::{CreditLineRow, LineRow};
 
-use super::small;
 use crate::graphql::scalars::{CurrencyCode, Decimal};
 
 /// An amount of money.
@@ -70,68 +68,6 @@ impl From<projector::read_model::LineKind> for LineKind {
         match kind {
             projector::read_model::LineKind::Goods => Self::Goods,
             projector::read_model::LineKind::Charge => Self::Charge,
-        }
-    }
-}
-
-/// One line of an order or a credit note.
-#[derive(Debug, Clone, SimpleObject)]
-pub(crate) struct Line {
-    /// What.
-    sku: String,
-    /// Its name as the customer saw it; may be empty.
-    title: String,
-    /// Whether it takes something from a shelf.
-    kind: LineKind,
-    /// How many.
-    quantity: i32,
-    /// Price of one unit.
-    unit_price: Money,
-    /// Price of the whole line.
-    total: Money,
-}
-
-impl Line {
-    pub(crate) fn of_order(row: LineRow, currency: &str) -> Self {
-        let LineRow { sku, title, kind, quantity, unit_price_minor, .. } = row;
-        Self::new((sku, title), kind, quantity, unit_price_minor, currency)
-    }
-
-    pub(crate) fn of_credit_note(row: CreditLineRow, currency: &str) -> Self {
-        let CreditLineRow { sku, title, kind, quantity, unit_price_minor, .. } = row;
-        Self::new((sku, title), kind, quantity, unit_price_minor, currency)
-    }
-
-    fn new(
-        (sku, title): (String, String),
-        kind: projector::read_model::LineKind,
-        quantity: i64,
-        unit_price_minor: i64,
-        currency: &str,
-    ) -> Self {
-        Self {
-            sku,
-            title,
-            kind: kind.into(),
-            quantity: small(quantity),
-            unit_price: Money::from_minor(unit_price_minor, currency),
-            total: Money::from_minor(unit_price_minor.saturating_mul(quantity), currency),
-        }
-    }
-}
-
-impl From<&domain::order::Line> for Line {
-    fn from(line: &domain::order::Line) -> Self {
-        let currency = line.unit_price.currency;
-        let units = line.quantity.get();
-        let total = line.unit_price.minor.saturating_mul(i64::from(units));
-        Self {
-            sku: line.sku.to_string(),
-            title: line.title.clone(),
-            kind: line.kind.into(),
-            quantity: small(units),
-            unit_price: line.unit_price.into(),
-            total: domain::money::Money::new(total, currency).into(),
         }
     }
 }

@@ -1,9 +1,9 @@
-//! The fulfilment process of an order, as the schema shows it.
+//! Processes, as the schema shows them.
 
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::fulfilment::{FulfilmentState, Outcome, Phase, phase};
-use domain::ids::OrderId;
+use domain::ids::ProcessId;
 use journal::Executed;
 use projector::read_model::ProcessRow;
 use uuid::Uuid;
@@ -24,6 +24,30 @@ pub(crate) enum ProcessStatus {
     Finished,
 }
 
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projector::read_model::ProcessKind")]
+pub(crate) enum ProcessKind {
+    /// Sets goods aside, has money held and promises delivery; then watches the money that is held.
+    Acceptance,
+    /// Has money held by another payment.
+    Payment,
+    /// Brings a shipment to the customer.
+    Delivery,
+    /// Moves money to us.
+    Capture,
+    /// Lets go of held money.
+    Void,
+    /// Moves money back to the customer.
+    Refund,
+    /// Gives back the stock of cancelled units.
+    Release,
+    /// Puts goods that came back onto the shelf.
+    Restock,
+    /// Tells an order that goods have come that it awaited.
+    Backorder,
+}
+
 /// How a fulfilment process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projector::read_model::ProcessOutcome")]
@@ -36,12 +60,16 @@ pub(crate) enum ProcessOutcome {
     Rejected,
 }
 
-/// The process that takes an order through stock, payment and shipment, and undoes what it did
-/// when that fails.
+/// Something that is done for an order: its acceptance (stock, payment, confirmation), a delivery, a
+/// capture, a refund. It is tried again when it fails, and undone where it can be.
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct Process {
-    /// The order it fulfils.
+    /// Its id; the order's own for an acceptance.
+    id: Uuid,
+    /// The order it works for.
     order_id: Uuid,
+    /// What it does.
+    kind: ProcessKind,
     /// What it is doing.
     status: ProcessStatus,
     /// The step that is due, such as `reserve-stock`; none when it has finished.
@@ -71,7 +99,9 @@ pub(crate) struct Process {
 impl From<ProcessRow> for Process {
     fn from(row: ProcessRow) -> Self {
         Self {
+            id: row.id,
             order_id: row.order_id,
+            kind: row.kind.into(),
             status: row.status.into(),
             step: row.step,
             unwinding: row.unwinding,
@@ -89,33 +119,34 @@ impl From<ProcessRow> for Process {
 }
 
 impl Process {
-    /// The process as a command left it; `None` when there is none.
+    /// The process as a command left it; `None` when there is none, or nothing is left to do.
     pub(crate) fn executed(
-        id: OrderId,
+        id: ProcessId,
         executed: &Executed<domain::fulfilment::Fulfilment>,
     ) -> Option<Self> {
-        let (status, step, outcome) = match phase(&executed.state) {
-            Phase::NotStarted => return None,
-            Phase::Due(step) => (ProcessStatus::Running, Some(step), None),
-            Phase::Waiting { step, .. } => (ProcessStatus::Waiting, Some(step), None),
-            Phase::Parked(step) => (ProcessStatus::Parked, Some(step), None),
-            Phase::Finished(outcome) => (ProcessStatus::Finished, None, Some(outcome.into())),
+        let (status, step) = match phase(&executed.state) {
+            Phase::NotStarted | Phase::Finished(_) => return None,
+            Phase::Due(step) => (ProcessStatus::Running, step),
+            Phase::Waiting { step, .. } => (ProcessStatus::Waiting, step),
+            Phase::Parked(step) => (ProcessStatus::Parked, step),
         };
         let progress = match &*executed.state {
-            FulfilmentState::Running(progress) => Some(progress),
-            FulfilmentState::NotStarted | FulfilmentState::Finished(_) => None,
+            FulfilmentState::Running(progress) => progress,
+            FulfilmentState::NotStarted | FulfilmentState::Finished(_) => return None,
         };
-        let trouble = progress.and_then(|progress| progress.trouble.as_ref());
+        let trouble = progress.trouble.as_ref();
         Some(Self {
-            order_id: id.0,
+            id: id.0,
+            order_id: progress.started.order.map_or(id.0, |order| order.0),
+            kind: projector::read_model::ProcessKind::from(progress.started.work.kind()).into(),
             status,
-            step: step.map(|step| step.name().to_owned()),
-            unwinding: progress.is_some_and(|progress| progress.ending.is_some()),
+            step: Some(step.name().to_owned()),
+            unwinding: progress.ending.is_some(),
             attempts: trouble.map_or(0, |trouble| small(trouble.attempts)),
             error: trouble.map(|trouble| trouble.error.clone()),
             next_attempt_at: trouble.and_then(|trouble| trouble.retry_at),
-            outcome,
-            payment_deadline: progress.and_then(domain::fulfilment::Progress::payment_deadline),
+            outcome: None,
+            payment_deadline: progress.payment_deadline(),
             started_at: None,
             updated_at: None,
             revision: small(executed.revision),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::credit_note::{CreditNoteCommand, CreditNoteDetails, CreditNoteRejection};
-use domain::ids::{Channel, CreditNoteId, CustomerRef, IdempotencyKey, PartnerReference};
+use domain::credit_note::{CreditLine, CreditNoteCommand, CreditNoteDetails, CreditNoteRejection};
+use domain::ids::{Channel, CreditNoteId, CustomerRef, IdempotencyKey, PartnerReference, Sku};
 use domain::money::Currency;
+use domain::quantity::Quantity;
 
 use crate::graphql::error::rejection;
-use crate::graphql::input::{LineInput, MoneyInput, read_key, read_lines};
-use crate::graphql::model::CreditNote;
+use crate::graphql::input::{MoneyInput, read_key};
+use crate::graphql::model::{CreditNote, LineKind};
 use crate::graphql::request::{Caller, Services};
 use crate::graphql::user_error::{Problems, UserError, at};
 
@@ -31,12 +32,29 @@ pub(crate) struct CreditNoteIssueInput {
     /// Who is credited: the customer's id in the system that knows the person.
     customer: Option<String>,
     /// What is credited; quantities are above zero, as on an order.
-    lines: Vec<LineInput>,
+    lines: Vec<CreditNoteLineInput>,
     /// How much is credited: must be the sum over the lines. Its currency is needed, and is the one
     /// currency of the credit note.
     total: MoneyInput,
     /// When it was issued.
     issued_at: DateTime<Utc>,
+}
+
+/// One line of a credit note: what, how many, at which price.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct CreditNoteLineInput {
+    /// Stock keeping unit: letters, digits and . _ - /
+    sku: String,
+    /// Its name as the customer saw it.
+    #[graphql(default)]
+    title: String,
+    /// Whether it takes something from a shelf.
+    #[graphql(default_with = "LineKind::Goods")]
+    kind: LineKind,
+    /// How many, from 1 to 10000000.
+    quantity: i64,
+    /// Credited for one unit.
+    unit_price: MoneyInput,
 }
 
 /// What became of `creditNoteIssue`.
@@ -100,7 +118,7 @@ fn read(
     let issued_at = p.check(issued_at, at!["issuedAt"]);
     let currency = p.check(read_currency(&input.total), at!["total", "currencyCode"]);
     let money = currency.map(|currency| {
-        let lines = read_lines(&input.lines, currency, p);
+        let lines = read_credit_lines(&input.lines, currency, p);
         (lines, input.total.read(currency, at!["total"], p))
     });
     let read = || {
@@ -119,6 +137,26 @@ fn read(
         (Some(wanted), errors) if errors.is_empty() => Ok(wanted),
         (_, errors) => Err(errors),
     }
+}
+
+fn read_credit_lines(
+    lines: &[CreditNoteLineInput],
+    currency: Currency,
+    problems: &mut Problems,
+) -> Vec<CreditLine> {
+    let read = |(n, line): (usize, &CreditNoteLineInput)| {
+        let sku = problems.check(Sku::new(&line.sku), at!["lines", n, "sku"]);
+        let quantity = problems.check(Quantity::new(line.quantity), at!["lines", n, "quantity"]);
+        let unit_price = line.unit_price.read(currency, at!["lines", n, "unitPrice"], problems);
+        Some(CreditLine {
+            sku: sku?,
+            title: line.title.clone(),
+            kind: line.kind.into(),
+            quantity: quantity?,
+            unit_price: unit_price?,
+        })
+    };
+    lines.iter().enumerate().filter_map(read).collect()
 }
 
 fn read_currency(total: &MoneyInput) -> Result<Currency, String> {

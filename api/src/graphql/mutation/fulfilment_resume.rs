@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
 use domain::fulfilment::{FulfilmentCommand, FulfilmentRejection};
-use domain::ids::OrderId;
+use domain::ids::ProcessId;
 use uuid::Uuid;
 
 use crate::graphql::error::rejection;
@@ -17,8 +17,10 @@ pub(crate) struct FulfilmentResume;
 /// A parked process to be tried again.
 #[derive(Debug, Clone, InputObject)]
 pub(crate) struct FulfilmentResumeInput {
-    /// The order whose process it is.
-    order_id: Uuid,
+    /// Which process: see `processes`.
+    process_id: Option<Uuid>,
+    /// The order whose acceptance it is, where no process is named.
+    order_id: Option<Uuid>,
     /// Chosen by the caller, one per intention, repeated on a retry. The HTTP header
     /// Idempotency-Key when left out.
     idempotency_key: Option<String>,
@@ -27,7 +29,7 @@ pub(crate) struct FulfilmentResumeInput {
 /// What became of `fulfilmentResume`.
 #[derive(Default, SimpleObject)]
 pub(crate) struct FulfilmentResumePayload {
-    /// The process as it is now; none when there are user errors.
+    /// The process as it is now; none when there are user errors, or nothing is left to do.
     process: Option<Process>,
     /// Queries that take this as `atLeast` see it resumed.
     position: Option<String>,
@@ -39,7 +41,7 @@ pub(crate) struct FulfilmentResumePayload {
 
 #[Object]
 impl FulfilmentResume {
-    /// Has the parked step of an order's process tried again, after its cause was dealt with.
+    /// Has the parked step of a process tried again, after its cause was dealt with.
     /// Needs the scope `operate`.
     async fn fulfilment_resume(
         &self,
@@ -51,7 +53,10 @@ impl FulfilmentResume {
         let Some(key) = read_key(input.idempotency_key.as_deref(), caller, &mut problems) else {
             return Ok(refused(problems.into_errors()));
         };
-        let id = OrderId(input.order_id);
+        let Some(id) = input.process_id.or(input.order_id).map(ProcessId) else {
+            let message = "say which process: processId, or orderId for the order's acceptance";
+            return Ok(refused(vec![UserError::invalid(at!["processId"], message)]));
+        };
         let command_id = caller.command_id(&["fulfilmentResume", &id.to_string(), key.as_str()]);
         let context = caller.context(command_id, id.0);
         match services.fulfilments.execute(&id, FulfilmentCommand::Resume, context).await {
@@ -63,7 +68,7 @@ impl FulfilmentResume {
             }),
             Err(cause) => match rejection(ctx, cause)? {
                 broken @ FulfilmentRejection::NotStarted => {
-                    Ok(refused(vec![UserError::not_found(at!["orderId"], broken)]))
+                    Ok(refused(vec![UserError::not_found(at!["processId"], broken)]))
                 }
             },
         }

@@ -1,99 +1,51 @@
 //! `orderCancel`.
 
-use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
-use domain::ids::OrderId;
-use domain::order::{OrderCommand, OrderRejection};
-use uuid::Uuid;
+use async_graphql::{Context, Error, Object};
+use domain::ids::MovementId;
+use domain::order::OrderCommand;
 
-use crate::graphql::error::{internal, rejection};
-use crate::graphql::input::read_key;
-use crate::graphql::model::{CancelReason, Order};
-use crate::graphql::request::{Caller, Services};
-use crate::graphql::user_error::{Problems, UserError, at};
+use super::change::{Change, order_input, order_payload};
+use crate::graphql::input::LineUnitsInput;
+use crate::graphql::model::CancelReason;
 
 #[derive(Default)]
 pub(crate) struct OrderCancel;
 
-/// An order to be cancelled.
-#[derive(Debug, Clone, InputObject)]
-pub(crate) struct OrderCancelInput {
-    /// Which one.
-    id: Uuid,
-    /// Why.
-    reason: CancelReason,
-    /// Chosen by the caller, one per intention, repeated on a retry. The HTTP header
-    /// Idempotency-Key when left out.
-    idempotency_key: Option<String>,
+order_input! {
+    /// An order to be cancelled, or a part of it.
+    OrderCancelInput for "orderCancel", id as "id" {
+        /// Why.
+        reason: CancelReason,
+        /// Which units; everything that has not left, when left out.
+        lines: Option<Vec<LineUnitsInput>>,
+    }
 }
 
-/// What became of `orderCancel`.
-#[derive(Default, SimpleObject)]
-pub(crate) struct OrderCancelPayload {
-    /// The order as it is now; none when there are user errors.
-    order: Option<Order>,
-    /// Queries that take this as `atLeast` see the order cancelled.
-    position: Option<String>,
-    /// Whether there was nothing left to cancel: this very command came before, or the order was
-    /// cancelled or rejected already.
-    replayed: bool,
-    /// What is wrong with the input; nothing was done.
-    user_errors: Vec<UserError>,
+order_payload! {
+    /// What became of `orderCancel`.
+    OrderCancelPayload
 }
 
 #[Object]
 impl OrderCancel {
-    /// Cancels an order, as long as its goods are here. Goods, money and carrier are released by
-    /// its process afterwards. Needs the scope `orders:write`.
+    /// Cancels everything of an order that has not left, or some units of it. What they were to be
+    /// paid with is let go or goes back, and their goods are released, by processes afterwards. Needs
+    /// the scope `orders:write`.
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,
         input: OrderCancelInput,
     ) -> Result<OrderCancelPayload, Error> {
-        let (caller, services) = (Caller::of(ctx), Services::of(ctx));
-        let mut problems = Problems::default();
-        let Some(key) = read_key(input.idempotency_key.as_deref(), caller, &mut problems) else {
-            return Ok(refused(problems.into_errors()));
-        };
-        let id = OrderId(input.id);
-        let command_id = caller.command_id(&["orderCancel", &id.to_string(), key.as_str()]);
-        let command = OrderCommand::Cancel { reason: input.reason.into() };
-        let context = caller.context(command_id, id.0);
-        match services.orders.execute(&id, command, context).await {
-            Ok(executed) => Ok(OrderCancelPayload {
-                order: Order::executed(id, &executed),
-                position: Some(executed.position.to_string()),
-                replayed: executed.replayed,
-                user_errors: vec![],
-            }),
-            Err(cause) => {
-                let broken = rejection(ctx, cause)?;
-                user_error(&broken)
-                    .map(|error| refused(vec![error]))
-                    .ok_or_else(|| internal(ctx, &broken))
+        let mut change = Change::new(ctx, &input);
+        let (order, reason) = (change.id, input.reason.into());
+        let lines = input.lines.as_ref().map(|lines| change.units("lines", lines));
+        let command = change.name().map(|name| {
+            let movement = MovementId::derive(order, &name);
+            match lines {
+                None => OrderCommand::Cancel { reason, movement },
+                Some(lines) => OrderCommand::CancelLines { lines, reason, movement, order },
             }
-        }
-    }
-}
-
-fn refused(user_errors: Vec<UserError>) -> OrderCancelPayload {
-    OrderCancelPayload { user_errors, ..OrderCancelPayload::default() }
-}
-
-/// The rule that was broken, in the words of the input; `None` for one that cancelling cannot break.
-fn user_error(broken: &OrderRejection) -> Option<UserError> {
-    match broken {
-        OrderRejection::NotFound => Some(UserError::not_found(at!["id"], broken)),
-        OrderRejection::InvalidTransition { status, .. } => {
-            Some(UserError::transition(at!["id"], broken, status.into(), "cancel"))
-        }
-        OrderRejection::IdempotencyConflict
-        | OrderRejection::NoLines
-        | OrderRejection::TooManyLines { .. }
-        | OrderRejection::TitleTooLong { .. }
-        | OrderRejection::NegativePrice { .. }
-        | OrderRejection::Arithmetic { .. }
-        | OrderRejection::TooManyUnits { .. }
-        | OrderRejection::TotalCurrency
-        | OrderRejection::TotalMismatch { .. } => None,
+        });
+        change.execute(command).await.map(Into::into)
     }
 }

@@ -1,30 +1,39 @@
 //! `orderPlace`.
+//!
+//! One append, and besides: a hundredth of one for the order's number; one for an external reference
+//! that nobody had before; one for the key of a person of whom nothing was ever sealed.
+
+mod reading;
+mod refusal;
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::ids::{
-    Channel, CountryCode, CustomerRef, IdempotencyKey, OrderId, PartnerReference, PaymentToken, Sku,
-};
-use domain::money::Currency;
-use domain::order::{Handling, LineKind, OrderCommand, OrderDetails, OrderRejection};
+use async_graphql::{Context, Error, InputObject, Object, OneofObject};
+use chrono::{DateTime, Utc};
+use domain::Decider as _;
+use domain::ids::{OrderId, Sku};
+use domain::order::{LineKind, Order, OrderCommand, OrderDetails, OrderState};
+use domain::reference::ReferenceRejection;
 use domain::stock::Stock;
 use futures::{StreamExt, TryStreamExt, stream};
+use journal::ExecuteError;
 use schemas::stream_of;
 
+use self::reading::Wanted;
+use super::change::{Outcome, order_payload};
 use crate::auth::Scope;
 use crate::graphql::error::{internal, rejection, store_error};
-use crate::graphql::input::{LineInput, MoneyInput, read_key, read_lines};
-use crate::graphql::model::Order;
+use crate::graphql::input::{DiscountInput, LineInput, MoneyInput};
+use crate::graphql::model::{self, Acceptance, CapturePolicy, DispatchPolicy};
+use crate::graphql::persons::{ContactInput, PostalAddressInput, Sealer};
 use crate::graphql::request::{Caller, Services};
 use crate::graphql::scalars;
-use crate::graphql::user_error::{Problems, UserError, at};
+use crate::graphql::user_error::{UserError, at};
 
 /// SKUs that are asked for at the same time when nothing is known about them.
 const ASKED_TOGETHER: usize = 16;
-/// A clock elsewhere may be ahead of ours by so much.
-const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// Type of the event that everything is sealed for.
+const EVENT_TYPE: &str = "order-placed";
 
 #[derive(Default)]
 pub(crate) struct OrderPlace;
@@ -38,21 +47,97 @@ pub(crate) struct OrderPlaceInput {
     /// Where the order comes from: a shop, a marketplace, a till.
     #[graphql(default_with = "\"web\".to_owned()")]
     channel: String,
+    /// How the shop, the marketplace or the till knows it: 1 to 128 printable characters, unique
+    /// within the channel.
+    external_reference: Option<String>,
     /// The customer's id in the system that knows the person; never a name or an e-mail address.
     customer: Option<String>,
-    /// Where it goes.
-    country: scalars::CountryCode,
+    /// How to reach who orders. Kept sealed.
+    contact: Option<ContactInput>,
+    /// Where the goods go. Kept sealed.
+    shipping_address: Option<PostalAddressInput>,
+    /// Where the invoice goes, if elsewhere. Kept sealed.
+    billing_address: Option<PostalAddressInput>,
+    /// Where it goes; the country of the shipping address when left out.
+    country: Option<scalars::CountryCode>,
     /// The one currency of the order.
     currency_code: scalars::CurrencyCode,
     /// What is bought, at most 2000 lines. One SKU may stand on several lines.
     lines: Vec<LineInput>,
-    /// What the customer agreed to pay: must be the sum over the lines.
+    /// What is taken off the order as a whole, at most 20. Spread over the lines once and for all.
+    #[graphql(default)]
+    discounts: Vec<DiscountInput>,
+    /// Whether the unit prices include the taxes; if not, taxes come on top.
+    #[graphql(default)]
+    prices_include_tax: bool,
+    /// What the customer agreed to pay: must be the sum over the lines, after everything.
     total: MoneyInput,
-    /// What the payment gateway knows the means of payment by. Needed unless `imported` is given.
+    /// What the payment gateway knows the means of payment by. The same as `payment: { token: … }`.
     payment_token: Option<String>,
+    /// How it is paid. Needed unless there is a `paymentToken`, the order is `imported`, or there is
+    /// nothing to pay.
+    payment: Option<OrderPaymentInput>,
+    /// How it is handled where shops differ.
+    #[graphql(default)]
+    policies: OrderPoliciesInput,
+    /// Goods are taken from here first.
+    prefer_location: Option<String>,
+    /// How likely it is fraud, as the caller sees it: 0 (not at all) to 100.
+    risk_score: Option<i32>,
+    /// Words to sort it by, at most 50.
+    #[graphql(default)]
+    tags: Vec<String>,
+    /// What the customer wants to say, at most 2000 characters. Kept sealed.
+    note: Option<String>,
+    /// What the caller wants back unchanged: at most 50 entries. Never personal data.
+    #[graphql(default)]
+    metadata: Vec<MetadataInput>,
     /// Given for an order that another system has handled: stock is taken and money accounted for,
     /// but nobody is charged and no carrier is called. Needs the scope `import`.
     imported: Option<ImportedInput>,
+}
+
+/// How an order is paid.
+#[derive(Debug, Clone, OneofObject)]
+pub(crate) enum OrderPaymentInput {
+    /// What the payment gateway knows the means of payment by.
+    Token(String),
+    /// `true`: in another way, such as by bank transfer; somebody says so with `orderMarkPaid`.
+    Manual(bool),
+}
+
+/// How an order is handled where shops differ.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct OrderPoliciesInput {
+    /// What happens when not everything is in stock.
+    #[graphql(default_with = "Acceptance::AllOrNothing")]
+    acceptance: Acceptance,
+    /// When the money is moved.
+    #[graphql(default_with = "CapturePolicy::OnShip")]
+    capture: CapturePolicy,
+    /// Who says when goods leave.
+    #[graphql(default_with = "DispatchPolicy::Automatic")]
+    dispatch: DispatchPolicy,
+}
+
+impl Default for OrderPoliciesInput {
+    fn default() -> Self {
+        let domain::order::Policies { acceptance, capture, dispatch } = Default::default();
+        Self {
+            acceptance: acceptance.into(),
+            capture: capture.into(),
+            dispatch: dispatch.into(),
+        }
+    }
+}
+
+/// What a caller attaches to an order.
+#[derive(Debug, Clone, InputObject)]
+pub(crate) struct MetadataInput {
+    /// Under which name: 1 to 64 characters.
+    key: String,
+    /// What: at most 500 characters.
+    value: String,
 }
 
 /// Where an order comes from that another system has handled.
@@ -64,30 +149,9 @@ pub(crate) struct ImportedInput {
     reference: String,
 }
 
-/// What became of `orderPlace`.
-#[derive(Default, SimpleObject)]
-pub(crate) struct OrderPlacePayload {
-    /// The order as it is now; none when there are user errors.
-    order: Option<Order>,
-    /// Queries that take this as `atLeast` see the order.
-    position: Option<String>,
-    /// Whether this very order was placed before, under the same key.
-    replayed: bool,
-    /// What is wrong with the input; the order was not placed.
-    user_errors: Vec<UserError>,
-}
-
-impl OrderPlacePayload {
-    fn refused(user_errors: Vec<UserError>) -> Self {
-        Self { user_errors, ..Self::default() }
-    }
-}
-
-/// An input that makes sense.
-struct Wanted {
-    key: IdempotencyKey,
-    details: OrderDetails,
-    placed_at: DateTime<Utc>,
+order_payload! {
+    /// What became of `orderPlace`.
+    OrderPlacePayload
 }
 
 #[Object]
@@ -103,15 +167,15 @@ impl OrderPlace {
         if input.imported.is_some() {
             caller.require(Scope::Import)?;
         }
-        let wanted = match read(&input, caller, services.now()) {
+        let wanted = match reading::read(&input, caller, services.now()) {
             Ok(wanted) => wanted,
-            Err(errors) => return Ok(OrderPlacePayload::refused(errors)),
+            Err(errors) => return Ok(Outcome::refused(errors).into()),
         };
         let unknown = unknown_skus(ctx, services, &wanted.details).await?;
         if !unknown.is_empty() {
-            return Ok(OrderPlacePayload::refused(unknown));
+            return Ok(Outcome::refused(unknown).into());
         }
-        place(ctx, caller, services, wanted).await
+        place(ctx, caller, services, wanted).await.map(Into::into)
     }
 }
 
@@ -120,114 +184,71 @@ async fn place(
     caller: &Caller,
     services: &Services,
     wanted: Wanted,
-) -> Result<OrderPlacePayload, Error> {
-    let Wanted { key, details, placed_at } = wanted;
-    let id = OrderId::derive(caller.actor(), &details.channel, &key);
+) -> Result<Outcome, Error> {
+    let id = OrderId::derive(caller.actor(), &wanted.details.channel, &wanted.key);
+    let key = wanted.key.clone();
+    let (holds, placed_at) = (services.auto_hold.holds_on(&wanted.details), wanted.placed_at);
+    let details = Arc::new(seal(ctx, id, wanted).await?);
+    let place = |number| OrderCommand::Place {
+        details: details.clone(),
+        number,
+        holds: holds.clone(),
+        placed_at,
+    };
+    // What would be refused anyway must not take a reference or a number.
+    if let Err(broken) = Order::decide(&OrderState::NotPlaced, &place(None)) {
+        return refusal::explain(ctx, &broken);
+    }
+    if let Some(taken) = claim(ctx, services, &details, id).await? {
+        return Ok(Outcome::refused(vec![taken]));
+    }
+    let number = match services.numbers.next().await {
+        Ok(number) => number,
+        Err(cause) => return Err(internal(ctx, &rejection(ctx, cause)?)),
+    };
     let command_id = caller.command_id(&["orderPlace", &id.to_string(), key.as_str()]);
-    let command = OrderCommand::Place { details: Arc::new(details), placed_at };
     let context = caller.context(command_id, id.0);
-    match services.orders.execute(&id, command, context).await {
-        Ok(executed) => Ok(OrderPlacePayload {
-            order: Order::executed(id, &executed),
+    match services.orders.execute(&id, place(Some(number)), context).await {
+        Ok(executed) => Ok(Outcome {
+            order: model::Order::executed(id, &executed),
             position: Some(executed.position.to_string()),
             replayed: executed.replayed,
             user_errors: vec![],
+            events: executed.events,
         }),
-        Err(cause) => {
-            let broken = rejection(ctx, cause)?;
-            user_error(&broken)
-                .map(|error| OrderPlacePayload::refused(vec![error]))
-                .ok_or_else(|| internal(ctx, &broken))
-        }
+        Err(cause) => refusal::explain(ctx, &rejection(ctx, cause)?),
     }
 }
 
-fn read(
-    input: &OrderPlaceInput,
-    caller: &Caller,
-    now: DateTime<Utc>,
-) -> Result<Wanted, Vec<UserError>> {
-    let mut problems = Problems::default();
-    let p = &mut problems;
-    let key = read_key(input.idempotency_key.as_deref(), caller, p);
-    let channel = p.check(Channel::new(&input.channel), at!["channel"]);
-    let customer = input.customer.as_ref().map(|id| p.check(CustomerRef::new(id), at!["customer"]));
-    let country = p.check(read_country(&input.country.0), at!["country"]);
-    let handling = read_handling(input, p);
-    let placed_at = read_placed_at(input, now, p);
-    let currency = p.check(input.currency_code.0.parse::<Currency>(), at!["currencyCode"]);
-    // Amounts mean nothing without their currency.
-    let money = currency.map(|currency| {
-        let lines = read_lines(&input.lines, currency, p);
-        (currency, lines, input.total.read(currency, at!["total"], p))
-    });
-    let read = || {
-        let (currency, lines, total) = money?;
-        let details = OrderDetails {
-            channel: channel?,
-            customer: customer.flatten(),
-            country: country?,
-            lines,
-            currency,
-            total: total?,
-            handling: handling?,
-        };
-        Some(Wanted { key: key?, details, placed_at: placed_at? })
-    };
-    match (read(), problems.into_errors()) {
-        (Some(wanted), errors) if errors.is_empty() => Ok(wanted),
-        (_, errors) => Err(errors),
-    }
+/// The details with everything personal in them, sealed.
+async fn seal(ctx: &Context<'_>, id: OrderId, wanted: Wanted) -> Result<OrderDetails, Error> {
+    let Wanted { mut details, personal, .. } = wanted;
+    let sealer = Sealer::new(ctx, id, details.customer.as_ref());
+    let (contact, note) = (personal.contact.as_ref(), personal.note.as_ref());
+    details.contact = sealer.seal_some(EVENT_TYPE, "contact", contact).await?;
+    let address = personal.shipping_address.as_ref();
+    details.shipping_address = sealer.seal_some(EVENT_TYPE, "shipping-address", address).await?;
+    let address = personal.billing_address.as_ref();
+    details.billing_address = sealer.seal_some(EVENT_TYPE, "billing-address", address).await?;
+    details.note = sealer.seal_some(EVENT_TYPE, "note", note).await?;
+    Ok(details)
 }
 
-/// One capital letter is a code that the domain takes, but no country.
-fn read_country(text: &str) -> Result<CountryCode, String> {
-    let code = CountryCode::new(text).map_err(|error| error.to_string())?;
-    if text.len() == 2 {
-        return Ok(code);
+/// Claims the external reference, if there is one; says so when another order has it.
+async fn claim(
+    ctx: &Context<'_>,
+    services: &Services,
+    details: &OrderDetails,
+    id: OrderId,
+) -> Result<Option<UserError>, Error> {
+    let Some(reference) = &details.external_reference else { return Ok(None) };
+    match services.references.claim(&details.channel, reference, id).await {
+        Ok(()) => Ok(None),
+        Err(ExecuteError::Rejected(ReferenceRejection::TakenBy { order, .. })) => {
+            Ok(Some(UserError::reference_taken(at!["externalReference"], order.0)))
+        }
+        Err(cause) => Err(internal(ctx, &rejection(ctx, cause)?)),
     }
-    Err("a country code has two capital letters, such as GB".to_owned())
-}
-
-fn read_handling(input: &OrderPlaceInput, problems: &mut Problems) -> Option<Handling> {
-    let token = at!["paymentToken"];
-    match (&input.payment_token, &input.imported) {
-        (Some(payment_token), None) => {
-            let payment_token = problems.check(PaymentToken::new(payment_token), token)?;
-            Some(Handling::Partners { payment_token })
-        }
-        (None, Some(imported)) => {
-            let field = at!["imported", "reference"];
-            let reference = PartnerReference::new(&imported.reference);
-            Some(Handling::Elsewhere { reference: problems.check(reference, field)? })
-        }
-        (None, None) => {
-            let message = "a payment token is needed, unless `imported` says that another system \
-                           was paid";
-            problems.add(UserError::invalid(token, message));
-            None
-        }
-        (Some(_), Some(_)) => {
-            let message = "an imported order has been paid elsewhere; leave the payment token out";
-            problems.add(UserError::invalid(token, message));
-            None
-        }
-    }
-}
-
-fn read_placed_at(
-    input: &OrderPlaceInput,
-    now: DateTime<Utc>,
-    problems: &mut Problems,
-) -> Option<DateTime<Utc>> {
-    let Some(imported) = &input.imported else { return Some(now) };
-    let field = at!["imported", "placedAt"];
-    if imported.placed_at > now + AHEAD {
-        problems.add(UserError::invalid(field, "an imported order was placed in the past"));
-        return None;
-    }
-    // What is kept everywhere is microseconds.
-    problems.check(imported.placed_at.duration_trunc(TimeDelta::microseconds(1)), field)
 }
 
 /// Goods that were never received are refused at once: the order would only be rejected later.
@@ -241,8 +262,8 @@ async fn unknown_skus(
     let doubtful = services.known_skus.unknown_of(goods().map(|(_, line)| &line.sku));
     let unknown: Vec<Sku> = stream::iter(doubtful)
         .map(|sku| async move {
-            // A SKU's stream begins with its first receipt, so any event proves one; a hot SKU's
-            // stream is too long to be read for that.
+            // Any event of a SKU's stream proves that it exists; a hot SKU's stream is too long to be
+            // read for that.
             let events = services.journal.read_last(&stream_of::<Stock>(&sku), 1).await?;
             if !events.is_empty() {
                 services.known_skus.remember(&sku);
@@ -259,28 +280,4 @@ async fn unknown_skus(
         .filter(|(_, line)| unknown.contains(&line.sku))
         .map(|(n, line)| UserError::unknown_sku(at!["lines", n, "sku"], line.sku.as_str()))
         .collect())
-}
-
-/// The rule that was broken, in the words of the input; `None` for one that placing cannot break.
-fn user_error(broken: &OrderRejection) -> Option<UserError> {
-    Some(match broken {
-        OrderRejection::IdempotencyConflict => UserError::conflict(at!["idempotencyKey"], broken),
-        OrderRejection::NoLines
-        | OrderRejection::TooManyLines { .. }
-        | OrderRejection::TooManyUnits { .. } => UserError::invalid(at!["lines"], broken),
-        OrderRejection::TitleTooLong { line, .. } => {
-            UserError::invalid(at!["lines", line, "title"], broken)
-        }
-        OrderRejection::NegativePrice { line } => {
-            UserError::invalid(at!["lines", line, "unitPrice", "amount"], broken)
-        }
-        OrderRejection::Arithmetic { line, source } => {
-            UserError::invalid(at!["lines", line, "unitPrice", "amount"], source)
-        }
-        OrderRejection::TotalCurrency => UserError::invalid(at!["total", "currencyCode"], broken),
-        OrderRejection::TotalMismatch { declared, computed } => {
-            UserError::mismatch(at!["total", "amount"], broken, *declared, *computed)
-        }
-        OrderRejection::NotFound | OrderRejection::InvalidTransition { .. } => return None,
-    })
 }

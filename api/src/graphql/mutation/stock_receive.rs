@@ -1,17 +1,18 @@
 //! `stockReceive`.
 
 use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
-use domain::ids::{IdempotencyKey, ReceiptId, Sku};
+use domain::ids::{IdempotencyKey, LocationCode, ReceiptId, Sku};
 use domain::quantity::Quantity;
-use domain::stock::{StockCommand, StockRejection};
+use domain::stock::StockCommand;
 use futures::{StreamExt, TryStreamExt, stream};
 use journal::{Executed, Position};
 use uuid::Uuid;
 
-use crate::graphql::error::{internal, rejection};
+use super::stock_change::{execute, main_location, user_error_of};
+use crate::graphql::error::internal;
 use crate::graphql::input::{read_key, repeated};
 use crate::graphql::model::Stock;
-use crate::graphql::request::{Caller, Services};
+use crate::graphql::request::Caller;
 use crate::graphql::user_error::{Problems, UserError, at};
 
 /// Items of one receipt at most.
@@ -28,6 +29,9 @@ pub(crate) struct StockReceiveInput {
     /// Chosen by the caller, one per receipt of goods, repeated on a retry. The HTTP header
     /// Idempotency-Key when left out.
     idempotency_key: Option<String>,
+    /// Where it came to: a warehouse, a shop. Letters, digits and . _ -
+    #[graphql(default_with = "main_location()")]
+    location: String,
     /// What came: 1 to 2000 items, each SKU once.
     items: Vec<StockReceiveItem>,
 }
@@ -51,8 +55,15 @@ pub(crate) struct StockReceivePayload {
     /// Whether all of it had been taken in before, under the same key.
     replayed: bool,
     /// What is wrong with the input. Malformed inputs change nothing at all; an item whose key was
-    /// used before with another quantity is left as it was, and all others are taken in.
+    /// used before for other goods is left as it was, and all others are taken in.
     user_errors: Vec<UserError>,
+}
+
+/// A receipt that makes sense.
+struct Receipt {
+    key: IdempotencyKey,
+    location: LocationCode,
+    items: Vec<Item>,
 }
 
 /// One item that makes sense.
@@ -64,21 +75,21 @@ struct Item {
 
 #[Object]
 impl StockReceive {
-    /// Takes goods into stock; makes new SKUs known. Needs the scope `stock:write`.
+    /// Takes goods into stock; makes new SKUs known. Orders that await them are supplied at once. Needs the scope `stock:write`.
     async fn stock_receive(
         &self,
         ctx: &Context<'_>,
         input: StockReceiveInput,
     ) -> Result<StockReceivePayload, Error> {
-        let (caller, services) = (Caller::of(ctx), Services::of(ctx));
-        let (key, items) = match read(&input, caller) {
-            Ok(wanted) => wanted,
+        let caller = Caller::of(ctx);
+        let Receipt { key, location, items } = match read(&input, caller) {
+            Ok(receipt) => receipt,
             Err(user_errors) => {
                 return Ok(StockReceivePayload { user_errors, ..StockReceivePayload::default() });
             }
         };
         let receipt = caller.command_id(&["stockReceive", key.as_str()]);
-        let receive = |item| receive(ctx, caller, services, &key, receipt, item);
+        let receive = |item| receive(ctx, &key, &location, receipt, item);
         // In the order of the input, each as soon as there is room.
         let received = stream::iter(items).map(receive).buffered(TOGETHER).try_collect().await?;
         Ok(answer(received))
@@ -89,24 +100,23 @@ type Received = Result<(Sku, Executed<domain::stock::Stock>), UserError>;
 
 async fn receive(
     ctx: &Context<'_>,
-    caller: &Caller,
-    services: &Services,
     key: &IdempotencyKey,
+    location: &LocationCode,
     receipt: Uuid,
     item: Item,
 ) -> Result<Received, Error> {
-    let Item { number, sku, quantity } = item;
+    let (caller, Item { number, sku, quantity }) = (Caller::of(ctx), item);
     let command_id = caller.command_id(&["stockReceive", sku.as_str(), key.as_str()]);
-    let command =
-        StockCommand::Receive { receipt: ReceiptId::derive(caller.actor(), &sku, key), quantity };
-    match services.stocks.execute(&sku, command, caller.context(command_id, receipt)).await {
-        Ok(executed) => {
-            services.known_skus.remember(&sku);
-            Ok(Ok((sku, executed)))
-        }
-        Err(cause) => {
-            let broken = rejection(ctx, cause)?;
-            user_error(number, &broken).map(Err).ok_or_else(|| internal(ctx, &broken))
+    let command = StockCommand::Receive {
+        receipt: ReceiptId::derive(caller.actor(), &sku, key),
+        location: location.clone(),
+        quantity,
+    };
+    match execute(ctx, &sku, command, command_id, receipt).await? {
+        Ok(executed) => Ok(Ok((sku, executed))),
+        Err(broken) => {
+            let error = user_error_of(&broken, &sku, at!["items", number, "quantity"]);
+            error.map(Err).ok_or_else(|| internal(ctx, &broken))
         }
     }
 }
@@ -129,12 +139,10 @@ fn answer(received: Vec<Received>) -> StockReceivePayload {
     payload
 }
 
-fn read(
-    input: &StockReceiveInput,
-    caller: &Caller,
-) -> Result<(IdempotencyKey, Vec<Item>), Vec<UserError>> {
+fn read(input: &StockReceiveInput, caller: &Caller) -> Result<Receipt, Vec<UserError>> {
     let mut problems = Problems::default();
     let key = read_key(input.idempotency_key.as_deref(), caller, &mut problems);
+    let location = problems.check(LocationCode::new(&input.location), at!["location"]);
     let count = input.items.len();
     if !(1..=MAX_ITEMS).contains(&count) {
         let message = format!("{count} items were given, 1 to {MAX_ITEMS} are allowed; split them");
@@ -156,22 +164,10 @@ fn read(
             Some(Item { number, sku: sku?, quantity: quantity? })
         })
         .collect();
-    match (key, problems.into_errors()) {
-        (Some(key), errors) if errors.is_empty() => Ok((key, items)),
-        (_, errors) => Err(errors),
-    }
-}
-
-/// The rule that was broken, in the words of the input; `None` for one that receiving cannot break.
-fn user_error(number: usize, broken: &StockRejection) -> Option<UserError> {
-    match broken {
-        StockRejection::ReceiptConflict { .. } => {
-            Some(UserError::conflict(at!["items", number, "quantity"], broken))
+    match (key, location, problems.into_errors()) {
+        (Some(key), Some(location), errors) if errors.is_empty() => {
+            Ok(Receipt { key, location, items })
         }
-        StockRejection::UnknownSku
-        | StockRejection::InsufficientStock { .. }
-        | StockRejection::ReservationConflict { .. }
-        | StockRejection::ReservationReleased
-        | StockRejection::NothingReserved => None,
+        (_, _, errors) => Err(errors),
     }
 }

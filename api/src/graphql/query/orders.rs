@@ -1,50 +1,21 @@
-//! `order` and `orders`.
+//! `orders` and `ordersCount`.
 
 use async_graphql::connection::Connection;
-use async_graphql::{Context, Enum, Error, InputObject, Object};
-use chrono::{DateTime, TimeDelta, Utc};
-use projector::read_model::{Cursor, OrderFilter, OrderQuery, OrderSort};
-use uuid::Uuid;
+use async_graphql::{Context, Enum, Error, InputObject, Object, SimpleObject};
+use projector::read_model::{Cursor, OrderQuery, OrderSort};
 
-use super::searchable;
-use crate::graphql::error::read_error;
+use super::order_where::OrderWhere;
+use crate::graphql::error::{Code, error, read_error};
 use crate::graphql::freshness;
-use crate::graphql::model::{Order, OrderStatus};
+use crate::graphql::model::{Order, small};
 use crate::graphql::page::Page;
 use crate::graphql::request::Services;
 
+/// Orders that are counted at most.
+const COUNTED: u32 = 100_000;
+
 #[derive(Default)]
 pub(crate) struct Orders;
-
-/// Which orders. Conditions that are left out let everything pass; all others must hold.
-#[derive(Debug, Clone, Default, InputObject)]
-pub(crate) struct OrderWhere {
-    /// In one of these.
-    status: Option<Vec<OrderStatus>>,
-    /// From this channel.
-    channel: Option<String>,
-    /// Of this customer.
-    customer: Option<String>,
-    /// Placed in this range.
-    placed_at: Option<DateTimeRange>,
-}
-
-/// A range of time, both ends included.
-#[derive(Debug, Clone, Copy, InputObject)]
-pub(crate) struct DateTimeRange {
-    /// At this time or later.
-    gte: Option<DateTime<Utc>>,
-    /// At this time or earlier.
-    lte: Option<DateTime<Utc>>,
-}
-
-impl DateTimeRange {
-    /// First time in the range, and first time behind it: times are kept to the microsecond.
-    pub(crate) fn half_open(self) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
-        let behind = |time: DateTime<Utc>| time.checked_add_signed(TimeDelta::microseconds(1));
-        (self.gte, self.lte.and_then(behind))
-    }
-}
 
 /// What orders are sorted by; orders that are equal in it, by their id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -53,7 +24,7 @@ pub(crate) enum OrderOrderField {
     PlacedAt,
     /// When something last happened to them.
     UpdatedAt,
-    /// Their total as a number, whatever the currency.
+    /// What the customer agreed to pay, as a number, whatever the currency.
     Total,
 }
 
@@ -76,23 +47,26 @@ pub(crate) struct OrderOrder {
     direction: OrderDirection,
 }
 
+/// A number of orders.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct OrdersCount {
+    /// So many.
+    count: i32,
+    /// Whether there are more.
+    precision: CountPrecision,
+}
+
+/// What a count says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub(crate) enum CountPrecision {
+    /// There are exactly so many.
+    Exact,
+    /// There are so many or more: counting ended at the limit.
+    AtLeast,
+}
+
 #[Object]
 impl Orders {
-    /// One order; none when there is none of this id, or none that the read model knows of yet.
-    /// Needs the scope `orders:read`.
-    async fn order(
-        &self,
-        ctx: &Context<'_>,
-        id: Uuid,
-        #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
-        at_least: Option<String>,
-    ) -> Result<Option<Order>, Error> {
-        let projections = freshness::of_orders(&[ctx.look_ahead()]);
-        freshness::wait(ctx, at_least.as_deref(), &projections).await?;
-        let row = Services::of(ctx).reader.order(id).await;
-        Ok(row.map_err(|cause| read_error(ctx, &cause))?.map(Into::into))
-    }
-
     /// Orders, the latest placed first unless asked for otherwise. Needs the scope `orders:read`.
     #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
     async fn orders(
@@ -109,19 +83,49 @@ impl Orders {
         let projections =
             freshness::of_orders(&[ahead.field("nodes"), ahead.field("edges").field("node")]);
         freshness::wait(ctx, at_least.as_deref(), &projections).await?;
-        let page = Page::new(first, after.as_deref(), |text| text.parse::<Cursor>().ok())?;
-        let (sort, descending) = sorting(order_by);
-        let query = OrderQuery {
-            filter: filter.unwrap_or_default().read()?,
-            sort,
-            descending,
-            after: page.after,
-            limit: page.limit(),
-        };
-        let rows = Services::of(ctx).reader.orders(&query).await;
-        let rows = rows.map_err(|cause| read_error(ctx, &cause))?;
-        Ok(page.answer(rows, |row| Cursor::of_order(row, sort).to_string(), Into::into))
+        page_of_orders(ctx, first, after.as_deref(), filter.unwrap_or_default(), order_by).await
     }
+
+    /// How many orders there are, counted up to a limit. Needs the scope `orders:read`.
+    #[graphql(complexity = "20 + child_complexity")]
+    async fn orders_count(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(name = "where", desc = "Which orders.")] filter: Option<OrderWhere>,
+        #[graphql(desc = "How far to count, from 1 to 100000.", default = 10_000)] limit: i32,
+        #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
+        at_least: Option<String>,
+    ) -> Result<OrdersCount, Error> {
+        let within = u32::try_from(limit).ok().filter(|limit| (1..=COUNTED).contains(limit));
+        let Some(limit) = within else {
+            let message = format!("`limit` must be from 1 to {COUNTED}, not {limit}");
+            return Err(error(Code::BadRequest, message));
+        };
+        freshness::wait(ctx, at_least.as_deref(), &freshness::of_orders(&[])).await?;
+        let filter = filter.unwrap_or_default().read()?;
+        let counted = Services::of(ctx).reader.orders_count(&filter, limit).await;
+        let counted = counted.map_err(|cause| read_error(ctx, &cause))?;
+        let precision =
+            if counted.exact { CountPrecision::Exact } else { CountPrecision::AtLeast };
+        Ok(OrdersCount { count: small(counted.count), precision })
+    }
+}
+
+/// One page of the orders that `filter` lets pass.
+pub(crate) async fn page_of_orders(
+    ctx: &Context<'_>,
+    first: i32,
+    after: Option<&str>,
+    filter: OrderWhere,
+    order_by: Option<OrderOrder>,
+) -> Result<Connection<String, Order>, Error> {
+    let page = Page::new(first, after, |text| text.parse::<Cursor>().ok())?;
+    let (sort, descending) = sorting(order_by);
+    let filter = filter.read()?;
+    let query = OrderQuery { filter, sort, descending, after: page.after, limit: page.limit() };
+    let found = Services::of(ctx).reader.order_documents(&query).await;
+    let found = found.map_err(|cause| read_error(ctx, &cause))?;
+    Ok(page.answer(found, |it| Cursor::of_order(&it.row, sort).to_string(), Into::into))
 }
 
 fn sorting(order_by: Option<OrderOrder>) -> (OrderSort, bool) {
@@ -132,18 +136,4 @@ fn sorting(order_by: Option<OrderOrder>) -> (OrderSort, bool) {
         OrderOrderField::Total => OrderSort::Total,
     };
     (sort, order_by.direction == OrderDirection::Desc)
-}
-
-impl OrderWhere {
-    fn read(self) -> Result<OrderFilter, Error> {
-        let (placed_from, placed_to) =
-            self.placed_at.map_or((None, None), DateTimeRange::half_open);
-        Ok(OrderFilter {
-            status: self.status.unwrap_or_default().into_iter().map(Into::into).collect(),
-            channel: searchable("where.channel", self.channel)?,
-            customer: searchable("where.customer", self.customer)?,
-            placed_from,
-            placed_to,
-        })
-    }
 }

@@ -3,10 +3,11 @@
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Error, InputObject, Object};
 use projector::read_model::{Cursor, ProcessQuery, ProjectionName};
+use uuid::Uuid;
 
 use crate::graphql::error::read_error;
 use crate::graphql::freshness;
-use crate::graphql::model::{Process, ProcessStatus};
+use crate::graphql::model::{Process, ProcessKind, ProcessStatus};
 use crate::graphql::page::Page;
 use crate::graphql::request::Services;
 
@@ -18,11 +19,15 @@ pub(crate) struct Processes;
 pub(crate) struct ProcessWhere {
     /// Doing one of these.
     status: Option<Vec<ProcessStatus>>,
+    /// Of one of these kinds.
+    kind: Option<Vec<ProcessKind>>,
+    /// For this order.
+    order_id: Option<Uuid>,
 }
 
 #[Object]
 impl Processes {
-    /// Fulfilment processes, the latest started first. Needs the scope `orders:read`.
+    /// Processes, the latest started first. Needs the scope `orders:read`.
     #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
     async fn processes(
         &self,
@@ -35,9 +40,11 @@ impl Processes {
     ) -> Result<Connection<String, Process>, Error> {
         freshness::wait(ctx, at_least.as_deref(), &[ProjectionName::Fulfilments]).await?;
         let page = Page::new(first, after.as_deref(), |text| text.parse::<Cursor>().ok())?;
-        let status = filter.and_then(|filter| filter.status).unwrap_or_default();
+        let ProcessWhere { status, kind, order_id } = filter.unwrap_or_default();
         let query = ProcessQuery {
-            status: status.into_iter().map(Into::into).collect(),
+            status: status.into_iter().flatten().map(Into::into).collect(),
+            kind: kind.into_iter().flatten().map(Into::into).collect(),
+            order: order_id,
             after: page.after,
             limit: page.limit(),
         };

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Error, Object};
 use projector::read_model::{CreditTotalsFilter, ProjectionName, SalesFilter};
 
-use super::orders::DateTimeRange;
+use super::order_where::DateTimeRange;
 use super::searchable;
 use crate::graphql::error::read_error;
 use crate::graphql::freshness;

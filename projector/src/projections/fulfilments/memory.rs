@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use domain::fulfilment::{Ending, FulfilmentStarted, Progress, Step, Trouble};
+use domain::fulfilment::{Ending, FulfilmentStarted, Progress, Step, Trouble, Work};
 use domain::ids::PaymentToken;
 use domain::order::{CancelReason, Handling, RejectReason};
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 /// A process under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Memory {
-    order: Arc<FulfilmentStarted>,
+    started: Arc<FulfilmentStarted>,
     done: Vec<Step>,
-    refused: Option<Step>,
+    declined: Option<Step>,
     ending: Option<EndingMemory>,
     trouble: Option<TroubleMemory>,
 }
@@ -38,9 +38,9 @@ struct TroubleMemory {
 impl From<&Progress> for Memory {
     fn from(progress: &Progress) -> Self {
         Self {
-            order: without_token(&progress.order),
+            started: without_token(&progress.started),
             done: progress.done.clone(),
-            refused: progress.refused,
+            declined: progress.declined,
             ending: progress.ending.clone().map(|ending| match ending {
                 Ending::Cancelled(reason) => EndingMemory::Cancelled(reason),
                 Ending::Rejected(reason) => EndingMemory::Rejected(reason),
@@ -56,9 +56,9 @@ impl From<&Progress> for Memory {
 impl From<Memory> for Progress {
     fn from(memory: Memory) -> Self {
         Self {
-            order: memory.order,
+            started: memory.started,
             done: memory.done,
-            refused: memory.refused,
+            declined: memory.declined,
             ending: memory.ending.map(|ending| match ending {
                 EndingMemory::Cancelled(reason) => Ending::Cancelled(reason),
                 EndingMemory::Rejected(reason) => Ending::Rejected(reason),
@@ -71,15 +71,30 @@ impl From<Memory> for Progress {
     }
 }
 
-/// What is due never depends on the token, and what can charge a customer has no place in a table.
-fn without_token(order: &Arc<FulfilmentStarted>) -> Arc<FulfilmentStarted> {
-    const HIDDEN: &str = "hidden";
-    match &order.handling {
-        Handling::Partners { payment_token } if payment_token.as_str() != HIDDEN => {
-            let Ok(payment_token) = PaymentToken::new(HIDDEN) else { return order.clone() };
-            let handling = Handling::Partners { payment_token };
-            Arc::new(FulfilmentStarted { handling, ..order.as_ref().clone() })
+/// What is due never depends on which token it is, and what can charge a customer has no place in a
+/// table.
+fn without_token(started: &Arc<FulfilmentStarted>) -> Arc<FulfilmentStarted> {
+    let Ok(hidden) = PaymentToken::new("hidden") else { return started.clone() };
+    let mut copy = started.as_ref().clone();
+    let token = match &mut copy.work {
+        Work::Acceptance(work) => match &mut work.handling {
+            Handling::Partners { payment_token } => payment_token.as_mut(),
+            Handling::Elsewhere { .. } => None,
+        },
+        Work::Payment { payment_token, .. } => Some(payment_token),
+        Work::Delivery(_)
+        | Work::Capture { .. }
+        | Work::Void { .. }
+        | Work::Refund { .. }
+        | Work::Release { .. }
+        | Work::Restock { .. }
+        | Work::Backorder { .. } => None,
+    };
+    match token {
+        Some(token) if *token != hidden => {
+            *token = hidden;
+            Arc::new(copy)
         }
-        Handling::Partners { .. } | Handling::Elsewhere { .. } => order.clone(),
+        Some(_) | None => started.clone(),
     }
 }

@@ -1,0 +1,121 @@
+//! The tables of orders, and what readers see of them.
+//!
+//! An order moves a dozen times, and each time every index that it is in gets a new entry. So an
+//! index leaves out the rows that nobody looks for through it.
+
+pub(super) const TABLES: &str = r#"
+    create table orders (
+        id uuid primary key,
+        number text collate "C",
+        channel text not null,
+        external_reference text collate "C",
+        customer text collate "C",
+        subject uuid,
+        country char(2) not null,
+        currency char(3) not null,
+        total_minor bigint not null,
+        current_total_minor bigint not null,
+        captured_minor bigint not null,
+        refunded_minor bigint not null,
+        outstanding_minor bigint not null,
+        handling text not null check (handling in ('partners', 'elsewhere')),
+        status text not null check (status in
+            ('pending', 'confirmed', 'completed', 'cancelled', 'rejected')),
+        payment_status text not null check (payment_status in
+            ('not-required', 'pending', 'declined', 'authorised', 'partially-authorised',
+            'expired', 'partially-paid', 'paid', 'partially-refunded', 'refunded', 'voided',
+            'charged-back')),
+        fulfilment_status text not null check (fulfilment_status in
+            ('not-required', 'unfulfilled', 'on-hold', 'backordered', 'in-progress',
+            'partially-shipped', 'shipped', 'partially-delivered', 'delivered', 'cancelled')),
+        return_status text not null check (return_status in
+            ('none', 'requested', 'in-progress', 'partially-returned', 'returned', 'declined')),
+        on_hold boolean not null generated always as (cardinality(holds) > 0) stored,
+        holds text[] not null,
+        tags text[] not null,
+        risk_score smallint,
+        line_count bigint not null,
+        unit_count bigint not null,
+        reason text,
+        placed_at timestamptz not null,
+        recorded_at timestamptz not null,
+        updated_at timestamptz not null,
+        revision bigint not null,
+        quarantined boolean not null,
+        -- What the order said when it was placed: written once.
+        details jsonb not null,
+        -- What became of it: written whenever it moves.
+        progress jsonb not null
+    );
+    create unique index orders_number on orders (number) where number is not null;
+    create index orders_external_reference on orders (channel, external_reference)
+        where external_reference is not null;
+    create index orders_placed_at on orders (placed_at, id);
+    create index orders_updated_at on orders (updated_at, id);
+    create index orders_total on orders (total_minor, id);
+    create index orders_status on orders (status, placed_at, id);
+    create index orders_payment_status on orders (payment_status, placed_at, id);
+    create index orders_fulfilment_status on orders (fulfilment_status, placed_at, id);
+    create index orders_return_status on orders (return_status, placed_at, id)
+        where return_status <> 'none';
+    create index orders_customer on orders (customer, placed_at, id) where customer is not null;
+    create index orders_on_hold on orders (placed_at, id) where on_hold;
+    create index orders_tags on orders using gin (tags) where tags <> '{}';
+
+    create table order_lines (
+        order_id uuid not null,
+        line integer not null,
+        sku text collate "C" not null,
+        title text not null,
+        kind text not null check (kind in ('goods', 'charge')),
+        quantity bigint not null,
+        unit_price_minor bigint not null,
+        total_minor bigint not null,
+        cancelled bigint not null,
+        allocated bigint not null,
+        backordered bigint not null,
+        shipped bigint not null,
+        delivered bigint not null,
+        returned bigint not null,
+        refunded bigint not null,
+        primary key (order_id, line)
+    );
+    create index order_lines_sku on order_lines (sku, order_id);
+
+    create table fulfilment_orders (
+        id uuid primary key,
+        order_id uuid not null,
+        location text collate "C" not null,
+        status text not null check (status in ('open', 'in-progress', 'on-hold', 'closed')),
+        units_open bigint not null,
+        units_shipped bigint not null,
+        placed_at timestamptz not null
+    );
+    create index fulfilment_orders_order on fulfilment_orders (order_id);
+    create index fulfilment_orders_location on fulfilment_orders (location, status, placed_at, id);
+    create index fulfilment_orders_status on fulfilment_orders (status, placed_at, id);
+
+    create table customers (
+        id uuid primary key,
+        customer text collate "C" not null,
+        currency char(3) not null,
+        orders bigint not null,
+        cancelled_orders bigint not null,
+        spent_minor bigint not null,
+        first_order_at timestamptz not null,
+        last_order_at timestamptz not null,
+        last_order_id uuid not null
+    );
+    create index customers_customer on customers (customer);
+    create index customers_last_order_at on customers (last_order_at, id);
+    create index customers_spent on customers (spent_minor, id);
+"#;
+
+pub(super) const VIEWS: &str = "
+    drop view if exists read_model.orders, read_model.order_lines, read_model.fulfilment_orders,
+        read_model.customers;
+    create view read_model.orders as select * from orders;
+    create view read_model.order_lines as select * from order_lines;
+    create view read_model.fulfilment_orders as select * from fulfilment_orders;
+    create view read_model.customers as select * from customers;
+";
