@@ -97,9 +97,8 @@ impl FromStr for HoldAbove {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (currency, amount) = text
-            .split_once(':')
-            .ok_or("must be a currency and an amount, such as GBP:1000.00")?;
+        let (currency, amount) =
+            text.split_once(':').ok_or("must be a currency and an amount, such as GBP:1000.00")?;
         let currency: Currency =
             currency.parse().map_err(|error: domain::money::UnknownCurrency| error.to_string())?;
         let limit = Money::parse(amount, currency).map_err(|error| error.to_string())?;

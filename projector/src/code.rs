@@ -99,9 +99,9 @@ impl<'r, T: Code> sqlx::Decode<'r, sqlx::Postgres> for Coded<T> {
     fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
         let text = <&str as sqlx::Decode<'_, sqlx::Postgres>>::decode(value)?;
         let found = T::ALL.iter().copied().find(|code| code.text() == text);
-        found.map(Self).ok_or_else(|| {
-            format!("`{text}` is no {}", std::any::type_name::<T>()).into()
-        })
+        found
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is no {}", std::any::type_name::<T>()).into())
     }
 }
 
@@ -127,7 +127,7 @@ domain_codes! {
     order::PaymentStatus: order::PaymentStatus::ALL;
     order::FulfilmentStatus: order::FulfilmentStatus::ALL;
     order::ReturnStatus: order::ReturnStatus::ALL;
-    order::FulfilmentOrderStatus: &[Self::Open, Self::InProgress, Self::OnHold, Self::Closed];
+    order::FulfilmentOrderStatus: order::FulfilmentOrderStatus::ALL;
 }
 
 codes! {
@@ -218,7 +218,7 @@ codes! {
         /// Tells an order that goods have come that it awaited.
         Backorder = "backorder",
     }
-    /// What a fulfilment process is doing.
+    /// What a process is doing.
     ProcessStatus {
         /// Its step is due now.
         Running = "running",
@@ -229,13 +229,13 @@ codes! {
         /// Nothing is left to do.
         Finished = "finished",
     }
-    /// How a fulfilment process ended.
+    /// How a process ended.
     ProcessOutcome {
-        /// The customer has the goods and we have the money.
+        /// What it was to do is done, or a partner refused it for good and the order says so.
         Fulfilled = "fulfilled",
         /// Given up; everything is undone.
         Cancelled = "cancelled",
-        /// Could not be supplied; everything is undone.
+        /// The order could not be supplied; everything is undone.
         Rejected = "rejected",
     }
     /// What happens when more of a SKU is wanted than there is.

@@ -77,10 +77,10 @@ fn at_the_one_location(mut old: Value) -> Value {
     old
 }
 
-fn as_one_allocation(old: Value) -> Value {
+fn as_one_allocation(mut old: Value) -> Value {
     json!({
-        "order": old["order"],
-        "allocations": [{ "location": "main", "quantity": old["quantity"] }],
+        "order": old["order"].take(),
+        "allocations": [{ "location": "main", "quantity": old["quantity"].take() }],
         "backordered": 0,
     })
 }

@@ -186,7 +186,8 @@ pub(crate) fn read_text(text: &str, what: &str, max: usize) -> Result<String, St
 
 /// Parts per million of a fraction such as `0.2`, never through a float.
 fn read_rate(text: &str) -> Result<u32, String> {
-    let wrong = || format!("`{text}` is not a fraction such as 0.2, with at most six decimal places");
+    let wrong =
+        || format!("`{text}` is not a fraction such as 0.2, with at most six decimal places");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let fraction = if fraction.len() > 1 { fraction.trim_end_matches('0') } else { fraction };
@@ -208,11 +209,7 @@ pub(crate) struct LineUnitsInput {
 
 impl LineUnitsInput {
     /// All of `given`, which stand at `field`; each line once.
-    pub(crate) fn read_all(
-        given: &[Self],
-        field: &str,
-        problems: &mut Problems,
-    ) -> Vec<LineUnits> {
+    pub(crate) fn read_all(given: &[Self], field: &str, problems: &mut Problems) -> Vec<LineUnits> {
         let names: Vec<String> = given.iter().map(|units| units.line.to_string()).collect();
         for (before, number) in repeated(names.iter().map(String::as_str)) {
             let message = format!("this line stands on item {before} as well; add the units up");

@@ -150,7 +150,8 @@ fn optional(
 
 /// Whether it may be one: what is right is for the mail server to say.
 fn check_email(email: &str) -> Result<(), &'static str> {
-    let ends = email.rsplit_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
+    let ends =
+        email.rsplit_once('@').is_some_and(|(who, host)| !who.is_empty() && !host.is_empty());
     if ends && !email.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Ok(());
     }

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use async_graphql::{Enum, Interface, SimpleObject};
 use uuid::Uuid;
 
-use super::scalars::BigInt;
 use super::model::{Money, OrderAction, OrderStatus, ReturnStatus, ShipmentProgress};
+use super::scalars::BigInt;
 
 /// What kind of user error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -275,7 +275,7 @@ pub(crate) use user_error;
 /// A path into the input: `at!["lines", 3, "sku"]` is `input.lines.3.sku`.
 macro_rules! at {
     ($($part:expr),* $(,)?) => {
-        vec!["input".to_owned(), $($part.to_string()),*]
+        Vec::<String>::from(["input".to_owned(), $($part.to_string()),*])
     };
 }
 pub(crate) use at;

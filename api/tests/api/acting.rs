@@ -3,7 +3,6 @@
 use domain::ids::{LocationCode, OrderId, PartnerReference, PaymentId, ShipmentId};
 use domain::money::{Currency, Money};
 use domain::order::{LineKind, Order, OrderCommand, PlacedOrder, SkuAllocation};
-use domain::quantity::Quantity;
 use domain::shipment::BookedParcel;
 use domain::stock::LocatedUnits;
 use journal::Repository;
@@ -207,9 +206,4 @@ pub(crate) fn pounds(pence: i64) -> Money {
 
 pub(crate) fn units(line: i32, quantity: i32) -> Value {
     json!([{ "line": line, "quantity": quantity }])
-}
-
-/// Not more than a `Quantity` can be.
-pub(crate) fn quantity(units: i64) -> Quantity {
-    Quantity::new(units).unwrap()
 }

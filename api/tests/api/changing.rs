@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::acting::{
-    Acting, accepted, change, change_with, refused, two_mugs_by_hand, units,
-};
+use crate::acting::{Acting, accepted, change, change_with, refused, two_mugs_by_hand, units};
 use crate::support::{Api, Choices, two_mugs, with};
 
 fn kinds(error: &Value) -> &Value {
@@ -18,9 +16,9 @@ async fn an_order_is_held_under_a_name_and_released() {
     let order = Acting::on(&api, two_mugs("k")).await;
     let input = order.by_id("h", json!({ "name": "review", "reason": "FRAUD", "note": "Odd." }));
     let held = accepted(&api, "orderHold", input.clone()).await;
-    let hold = json!({ "name": "review", "reason": "FRAUD", "automatic": false,
+    let review = json!({ "name": "review", "reason": "FRAUD", "automatic": false,
                        "note": { "text": "Odd.", "erased": false } });
-    assert_eq!(held["order"]["holds"], json!([hold]));
+    assert_eq!(held["order"]["holds"], json!([review]));
     assert_eq!((&held["order"]["onHold"], &held["replayed"]), (&json!(true), &json!(false)));
     let again = accepted(&api, "orderHold", input).await;
     assert_eq!((&again["replayed"], &again["order"]), (&json!(true), &held["order"]));
@@ -30,7 +28,10 @@ async fn an_order_is_held_under_a_name_and_released() {
     assert_eq!(released["order"]["holds"], json!([]));
     let wrong = order.by_id("h", json!({ "name": "Fraud!", "reason": "FRAUD" }));
     let error = refused(&api, "orderHold", wrong).await;
-    assert_eq!((kinds(&error), &error["field"]), (&json!("InvalidInput"), &json!(["input", "name"])));
+    assert_eq!(
+        (kinds(&error), &error["field"]),
+        (&json!("InvalidInput"), &json!(["input", "name"]))
+    );
 }
 
 #[tokio::test]
@@ -39,7 +40,8 @@ async fn what_a_held_order_does_not_allow_names_the_holds() {
     let order = Acting::confirmed(&api, two_mugs_by_hand("k")).await;
     let hold = order.by_id("h", json!({ "name": "review", "reason": "FRAUD" }));
     accepted(&api, "orderHold", hold).await;
-    let error = refused(&api, "shipmentCreate", order.input("s", json!({ "location": "main" }))).await;
+    let error =
+        refused(&api, "shipmentCreate", order.input("s", json!({ "location": "main" }))).await;
     assert_eq!((kinds(&error), &error["holds"]), (&json!("OnHold"), &json!(["review"])));
 }
 
@@ -55,14 +57,14 @@ async fn rules_hold_orders_that_are_worth_too_much_or_look_like_fraud() {
     let order = Acting::on(&api, risky.clone()).await;
 
     let state = order.state().await;
-    let holds: Vec<_> = state.holds.iter().map(|(name, it)| (name.as_str(), it.automatic)).collect();
+    let holds: Vec<_> =
+        state.holds.iter().map(|(name, it)| (name.as_str(), it.automatic)).collect();
     assert_eq!(holds, [("risk", true), ("value", true)]);
 
     let cheap = with(with(risky, "/lines/0/quantity", json!(1)), "/total/amount", json!("7.95"));
     let cheap = with(with(cheap, "/riskScore", json!(79)), "/idempotencyKey", json!("cheap"));
     let order = Acting::on(&api, cheap).await;
     assert!(order.state().await.holds.is_empty());
-
 }
 
 #[tokio::test]
@@ -71,15 +73,21 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
     let order = Acting::on(&api, with(two_mugs("k"), "/tags", json!(["gift", "vip"]))).await;
     let address = json!({ "name": "Anna Smith", "lines": ["1 High Street"], "city": "York",
                           "postalCode": "YO1 1AA", "country": "IE" });
-    let edit = order.by_id("e", json!({
-        "expectedVersion": 0, "shippingAddress": address, "note": "Leave it at the door.",
-        "contact": { "name": "Anna Smith", "email": "anna@example.org" },
-        "addTags": ["fragile"], "removeTags": ["vip"],
-    }));
+    let edit = order.by_id(
+        "e",
+        json!({
+            "expectedVersion": 0, "shippingAddress": address, "note": "Leave it at the door.",
+            "contact": { "name": "Anna Smith", "email": "anna@example.org" },
+            "addTags": ["fragile"], "removeTags": ["vip"],
+        }),
+    );
     let edited = accepted(&api, "orderEdit", edit.clone()).await;
     let now = &edited["order"];
     assert_eq!(now["shippingAddress"]["lines"], json!(["1 High Street"]));
-    assert_eq!((&now["country"], &now["contact"]["email"]), (&json!("IE"), &json!("anna@example.org")));
+    assert_eq!(
+        (&now["country"], &now["contact"]["email"]),
+        (&json!("IE"), &json!("anna@example.org"))
+    );
     assert_eq!(now["note"]["text"], "Leave it at the door.");
     assert_eq!(now["tags"], json!(["fragile", "gift"]));
     assert_eq!(now["total"]["amount"], "12.90");
@@ -127,10 +135,13 @@ async fn a_preview_is_what_the_edit_then_does() {
         order.does(domain::order::OrderCommand::RecordCapture { capture }).await;
     }
     let version = order.version().await;
-    let edit = order.by_id("e", json!({
-        "expectedVersion": version, "cancelLines": units(0, 1), "addTags": ["smaller"],
-        "preview": true,
-    }));
+    let edit = order.by_id(
+        "e",
+        json!({
+            "expectedVersion": version, "cancelLines": units(0, 1), "addTags": ["smaller"],
+            "preview": true,
+        }),
+    );
     let preview = change_with(&api, "orderEdit", MORE, edit.clone()).await;
     assert_eq!(preview["userErrors"], json!([]), "{preview:#}");
     assert_eq!(preview["position"], Value::Null);
@@ -150,13 +161,16 @@ async fn a_preview_is_what_the_edit_then_does() {
 async fn an_edit_that_makes_no_sense_is_refused_with_every_path() {
     let api = Api::start().await;
     let order = Acting::on(&api, two_mugs("k")).await;
-    let edit = order.by_id("e", json!({
-        "expectedVersion": 0,
-        "contact": { "email": "nobody" },
-        "shippingAddress": { "name": "A", "lines": [], "city": "", "country": "uk" },
-        "note": "x".repeat(2001), "addTags": ["two words"],
-        "cancelLines": [{ "line": 0, "quantity": 1 }, { "line": 0, "quantity": 0 }],
-    }));
+    let edit = order.by_id(
+        "e",
+        json!({
+            "expectedVersion": 0,
+            "contact": { "email": "nobody" },
+            "shippingAddress": { "name": "A", "lines": [], "city": "", "country": "uk" },
+            "note": "x".repeat(2001), "addTags": ["two words"],
+            "cancelLines": [{ "line": 0, "quantity": 1 }, { "line": 0, "quantity": 0 }],
+        }),
+    );
     let payload = change(&api, "orderEdit", edit).await;
     let errors = payload["userErrors"].as_array().unwrap();
     let fields = errors.iter().map(|error| {
@@ -164,10 +178,19 @@ async fn an_edit_that_makes_no_sense_is_refused_with_every_path() {
         path.skip(1).collect::<Vec<_>>().join(".")
     });
     let fields: Vec<_> = fields.collect();
-    assert_eq!(fields, [
-        "contact.email", "shippingAddress.city", "shippingAddress.country", "shippingAddress.lines",
-        "note", "addTags.0", "cancelLines.1.line", "cancelLines.1.quantity",
-    ]);
+    assert_eq!(
+        fields,
+        [
+            "contact.email",
+            "shippingAddress.city",
+            "shippingAddress.country",
+            "shippingAddress.lines",
+            "note",
+            "addTags.0",
+            "cancelLines.1.line",
+            "cancelLines.1.quantity",
+        ]
+    );
     assert_eq!(order.version().await, 0);
 }
 
@@ -199,7 +222,10 @@ async fn what_an_order_does_not_allow_comes_with_what_it_does() {
     assert_eq!((kinds(&error), &error["from"]), (&json!("InvalidTransition"), &json!("PENDING")));
     assert_eq!(error["action"], "CAPTURE");
     let allowed = error["allowed"].as_array().unwrap();
-    assert!(allowed.contains(&json!("CANCEL")) && !allowed.contains(&json!("CAPTURE")), "{error:#}");
+    assert!(
+        allowed.contains(&json!("CANCEL")) && !allowed.contains(&json!("CAPTURE")),
+        "{error:#}"
+    );
 }
 
 #[tokio::test]
@@ -230,14 +256,26 @@ async fn no_mutation_finds_an_order_that_was_never_placed() {
         ("paymentCapture", "orderId", json!({ "amount": { "amount": "1.00" } })),
         ("paymentVoid", "orderId", json!({ "paymentId": nobody })),
         ("refundCreate", "orderId", json!({ "lines": units(0, 1), "reason": "OTHER" })),
-        ("chargebackRecord", "orderId", json!({ "paymentId": nobody, "reference": "r",
-            "reason": "x", "amount": { "amount": "1", "currencyCode": "GBP" } })),
+        (
+            "chargebackRecord",
+            "orderId",
+            json!({ "paymentId": nobody, "reference": "r",
+            "reason": "x", "amount": { "amount": "1", "currencyCode": "GBP" } }),
+        ),
         ("shipmentCreate", "orderId", json!({ "location": "main" })),
         ("shipmentClear", "orderId", json!({ "shipmentId": nobody })),
         ("shipmentCancel", "orderId", json!({ "shipmentId": nobody })),
-        ("trackingRecord", "orderId", json!({ "shipmentId": nobody, "status": "DELIVERED",
-            "at": "2026-01-01T00:00:00Z" })),
-        ("returnRequest", "orderId", json!({ "lines": units(0, 1), "reason": "SIZE", "note": "x" })),
+        (
+            "trackingRecord",
+            "orderId",
+            json!({ "shipmentId": nobody, "status": "DELIVERED",
+            "at": "2026-01-01T00:00:00Z" }),
+        ),
+        (
+            "returnRequest",
+            "orderId",
+            json!({ "lines": units(0, 1), "reason": "SIZE", "note": "x" }),
+        ),
         ("returnApprove", "orderId", json!({ "returnId": nobody })),
         ("returnDecline", "orderId", json!({ "returnId": nobody, "note": "x" })),
         ("returnReceive", "orderId", json!({ "returnId": nobody, "goods": [] })),

@@ -31,7 +31,10 @@ async fn a_shipment_is_planned_cleared_and_can_be_taken_back_until_it_leaves() {
 
     let too_many = order.input("b", json!({ "location": "main", "lines": units(0, 2) }));
     let error = refused(&api, "shipmentCreate", too_many).await;
-    assert_eq!((&error["__typename"], &error["availableUnits"]), (&json!("NotAllocated"), &json!(1)));
+    assert_eq!(
+        (&error["__typename"], &error["availableUnits"]),
+        (&json!("NotAllocated"), &json!(1))
+    );
     assert_eq!(error["field"], json!(["input", "lines", "0", "quantity"]));
     let nowhere = order.input("b", json!({ "location": "moon" }));
     assert_eq!(refused(&api, "shipmentCreate", nowhere).await["__typename"], "NothingToDo");
@@ -40,20 +43,26 @@ async fn a_shipment_is_planned_cleared_and_can_be_taken_back_until_it_leaves() {
     assert_eq!(cleared["order"]["shipments"][0]["status"], "CLEARED");
     let cancelled = accepted(&api, "shipmentCancel", of_shipment(&order, "d", id)).await;
     assert_eq!(cancelled["order"]["shipments"][0]["status"], "CANCELLED");
-    assert_eq!(cancelled["order"]["lines"][0]["allocated"],
-        json!([{ "location": "main", "quantity": 2 }]));
+    assert_eq!(
+        cancelled["order"]["lines"][0]["allocated"],
+        json!([{ "location": "main", "quantity": 2 }])
+    );
     let error = refused(&api, "shipmentClear", of_shipment(&order, "e", id)).await;
-    assert_eq!((&error["__typename"], &error["shipmentStatus"]),
-        (&json!("ShipmentNotReady"), &json!("CANCELLED")));
+    assert_eq!(
+        (&error["__typename"], &error["shipmentStatus"]),
+        (&json!("ShipmentNotReady"), &json!("CANCELLED"))
+    );
 }
 
 #[tokio::test]
 async fn parcels_of_a_carrier_that_we_do_not_talk_to_are_followed_by_hand() {
     let api = Api::start().await;
     let order = Acting::confirmed(&api, two_mugs_by_hand("k")).await;
-    let parcel = |number: &str| json!({
-        "carrier": "Bike", "trackingNumber": number, "trackingUrl": "https://bike.example/1",
-    });
+    let parcel = |number: &str| {
+        json!({
+            "carrier": "Bike", "trackingNumber": number, "trackingUrl": "https://bike.example/1",
+        })
+    };
     let plan = json!({ "location": "main", "manualParcels": [parcel("B-1"), parcel("B-2")] });
     let mut wrong = order.input("a", plan.clone());
     wrong["manualParcels"][1]["trackingUrl"] = json!("javascript:alert(1)");
@@ -62,9 +71,12 @@ async fn parcels_of_a_carrier_that_we_do_not_talk_to_are_followed_by_hand() {
 
     let planned = change_with(&api, "shipmentCreate", "shipmentId", order.input("a", plan)).await;
     let id = planned["shipmentId"].clone();
-    let news = |key: &str, parcel: i32, status: &str| order.input(key, json!({
+    let news =
+        |key: &str, parcel: i32, status: &str| {
+            order.input(key, json!({
         "shipmentId": id, "parcel": parcel, "status": status, "at": "2026-02-03T10:00:00Z",
-    }));
+    }))
+        };
     let early = refused(&api, "trackingRecord", news("n", 0, "IN_TRANSIT")).await;
     assert_eq!(early["__typename"], "ShipmentNotReady");
 
@@ -82,9 +94,15 @@ async fn parcels_of_a_carrier_that_we_do_not_talk_to_are_followed_by_hand() {
     assert_eq!(parcels[0]["trackingNumber"], "B-1");
     assert_eq!(parcels[0]["events"][0]["status"], "DELIVERED");
     assert_eq!(moved["order"]["shipments"][0]["status"], "DISPATCHED");
-    assert_eq!(accepted(&api, "trackingRecord", news("n", 0, "DELIVERED")).await["replayed"], json!(true));
+    assert_eq!(
+        accepted(&api, "trackingRecord", news("n", 0, "DELIVERED")).await["replayed"],
+        json!(true)
+    );
     let error = refused(&api, "trackingRecord", news("o", 2, "DELIVERED")).await;
-    assert_eq!((&error["__typename"], &error["field"]), (&json!("NotFound"), &json!(["input", "parcel"])));
+    assert_eq!(
+        (&error["__typename"], &error["field"]),
+        (&json!("NotFound"), &json!(["input", "parcel"]))
+    );
 
     let arrived = accepted(&api, "trackingRecord", news("p", 1, "DELIVERED")).await;
     assert_eq!(arrived["order"]["shipments"][0]["status"], "DELIVERED");
@@ -95,37 +113,55 @@ async fn parcels_of_a_carrier_that_we_do_not_talk_to_are_followed_by_hand() {
 async fn goods_come_back_as_they_were_asked_for() {
     let api = Api::start().await;
     let order = Acting::shipped_and_paid(&api, two_mugs("k")).await;
-    let ask = order.input("a", json!({ "lines": units(0, 2), "reason": "SIZE", "note": "Too big." }));
+    let ask =
+        order.input("a", json!({ "lines": units(0, 2), "reason": "SIZE", "note": "Too big." }));
     let asked = change_with(&api, "returnRequest", "returnId", ask.clone()).await;
     assert_eq!(asked["userErrors"], json!([]), "{asked:#}");
     let id = asked["returnId"].clone();
     let one = &asked["order"]["returns"][0];
-    assert_eq!((&one["id"], &one["status"], &one["note"]["text"]),
-        (&id, &json!("REQUESTED"), &json!("Too big.")));
+    assert_eq!(
+        (&one["id"], &one["status"], &one["note"]["text"]),
+        (&id, &json!("REQUESTED"), &json!("Too big."))
+    );
     assert_eq!(asked["order"]["returnStatus"], "REQUESTED");
     assert_eq!(accepted(&api, "returnRequest", ask).await["replayed"], json!(true));
     let again = order.input("b", json!({ "lines": units(0, 1), "reason": "SIZE" }));
     let error = refused(&api, "returnRequest", again).await;
-    assert_eq!((&error["__typename"], &error["availableUnits"]), (&json!("NotEnoughUnits"), &json!(0)));
+    assert_eq!(
+        (&error["__typename"], &error["availableUnits"]),
+        (&json!("NotEnoughUnits"), &json!(0))
+    );
 
-    let came = |key: &str, line: i32, quantity: i32, what: &str| order.input(key, json!({
+    let came = |key: &str, line: i32, quantity: i32, what: &str| {
+        order.input(key, json!({
         "returnId": id, "goods": [{ "line": line, "quantity": quantity, "disposition": what }],
-    }));
+    }))
+    };
     let early = refused(&api, "returnReceive", came("c", 0, 1, "RESTOCKED")).await;
-    assert_eq!((&early["__typename"], &early["returnStatus"]),
-        (&json!("ReturnNotReady"), &json!("REQUESTED")));
+    assert_eq!(
+        (&early["__typename"], &early["returnStatus"]),
+        (&json!("ReturnNotReady"), &json!("REQUESTED"))
+    );
     accepted(&api, "returnApprove", of_return(&order, "d", &id)).await;
     let received = accepted(&api, "returnReceive", came("e", 0, 1, "RESTOCKED")).await;
-    assert_eq!(received["order"]["returns"][0]["received"],
-        json!([{ "line": 0, "quantity": 1, "disposition": "RESTOCKED" }]));
+    assert_eq!(
+        received["order"]["returns"][0]["received"],
+        json!([{ "line": 0, "quantity": 1, "disposition": "RESTOCKED" }])
+    );
     let repeated = accepted(&api, "returnReceive", came("e", 0, 1, "RESTOCKED")).await;
     assert_eq!(repeated["replayed"], json!(true));
     let error = refused(&api, "returnReceive", came("f", 0, 2, "WRITTEN_OFF")).await;
-    assert_eq!((&error["__typename"], &error["field"]),
-        (&json!("NotEnoughUnits"), &json!(["input", "goods", "0", "quantity"])));
+    assert_eq!(
+        (&error["__typename"], &error["field"]),
+        (&json!("NotEnoughUnits"), &json!(["input", "goods", "0", "quantity"]))
+    );
 
-    let refund = order.input("g", json!({ "returnId": id, "lines": units(0, 1), "reason": "CUSTOMER" }));
-    assert_eq!(accepted(&api, "refundCreate", refund).await["order"]["refunds"][0]["cause"], "RETURN");
+    let refund =
+        order.input("g", json!({ "returnId": id, "lines": units(0, 1), "reason": "CUSTOMER" }));
+    assert_eq!(
+        accepted(&api, "refundCreate", refund).await["order"]["refunds"][0]["cause"],
+        "RETURN"
+    );
     let closed = accepted(&api, "returnClose", of_return(&order, "h", &id)).await;
     assert_eq!(closed["order"]["returns"][0]["status"], "CLOSED");
 }
@@ -141,6 +177,8 @@ async fn a_declined_return_does_not_come() {
     let declined = accepted(&api, "returnDecline", decline).await;
     assert_eq!(declined["order"]["returns"][0]["status"], "DECLINED");
     let error = refused(&api, "returnApprove", of_return(&order, "c", id)).await;
-    assert_eq!((&error["__typename"], &error["returnStatus"]),
-        (&json!("ReturnNotReady"), &json!("DECLINED")));
+    assert_eq!(
+        (&error["__typename"], &error["returnStatus"]),
+        (&json!("ReturnNotReady"), &json!("DECLINED"))
+    );
 }

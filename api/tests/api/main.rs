@@ -11,9 +11,14 @@ mod schema;
 mod authentication;
 mod transport;
 
+mod actions;
 mod changing;
+mod erasing;
+mod finding;
 mod goods;
 mod money;
+mod past;
+mod people;
 mod placing;
 mod refusals;
 mod stocks;

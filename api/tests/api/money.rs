@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::acting::{
-    Acting, accepted, change_with, pounds, refused, two_mugs_by_hand, units,
-};
-use crate::support::{Api, two_mugs, without, with};
+use crate::acting::{Acting, accepted, change_with, pounds, refused, two_mugs_by_hand, units};
+use crate::support::{Api, two_mugs, with, without};
 
 fn amount(pounds: &str) -> Value {
     json!({ "amount": { "amount": pounds } })
@@ -42,7 +40,8 @@ async fn an_order_is_paid_by_hand_in_parts_and_never_beyond_what_is_owed() {
 async fn an_order_is_paid_one_way_or_another_and_says_which() {
     let api = Api::start().await;
     api.receive(&["MUG"], 10).await;
-    let payment = |payment: Value| with(without(two_mugs("k"), "/paymentToken"), "/payment", payment);
+    let payment =
+        |payment: Value| with(without(two_mugs("k"), "/paymentToken"), "/payment", payment);
     for (input, field) in [
         (payment(json!({ "manual": false })), json!(["input", "payment"])),
         (payment(json!({ "token": "4111 1111" })), json!(["input", "payment", "token"])),
@@ -89,8 +88,12 @@ async fn held_money_is_let_go_only_when_it_is_not_needed() {
     let void = |key: &str| order.input(key, json!({ "paymentId": order.payment().0 }));
     let error = refused(&api, "paymentVoid", void("v")).await;
     assert_eq!(error["__typename"], "StillNeeded");
-    let error = refused(&api, "paymentVoid", order.input("w", json!({ "paymentId": order.id.0 }))).await;
-    assert_eq!((&error["__typename"], &error["field"]), (&json!("NotFound"), &json!(["input", "paymentId"])));
+    let error =
+        refused(&api, "paymentVoid", order.input("w", json!({ "paymentId": order.id.0 }))).await;
+    assert_eq!(
+        (&error["__typename"], &error["field"]),
+        (&json!("NotFound"), &json!(["input", "paymentId"]))
+    );
 
     let paid = order.by_id("p", json!({ "amount": { "amount": "12.90" }, "reference": "cash" }));
     let paid = accepted(&api, "orderMarkPaid", paid).await;
@@ -110,20 +113,28 @@ async fn another_payment_is_asked_for_what_is_missing() {
         input
     };
     let error = refused(&api, "paymentAuthorise", token("a", amount("2.91"))).await;
-    assert_eq!((&error["__typename"], &error["availableAmount"]["amount"]),
-        (&json!("OverPayment"), &json!("2.90")));
+    assert_eq!(
+        (&error["__typename"], &error["availableAmount"]["amount"]),
+        (&json!("OverPayment"), &json!("2.90"))
+    );
     let asked = accepted(&api, "paymentAuthorise", token("a", json!({}))).await;
     assert_eq!(asked["replayed"], json!(false));
-    assert_eq!(accepted(&api, "paymentAuthorise", token("a", json!({}))).await["replayed"], json!(true));
+    assert_eq!(
+        accepted(&api, "paymentAuthorise", token("a", json!({}))).await["replayed"],
+        json!(true)
+    );
 }
 
 #[tokio::test]
 async fn money_goes_back_by_amount_or_by_units_and_never_more_than_came() {
     let api = Api::start().await;
     let order = Acting::shipped_and_paid(&api, two_mugs("k")).await;
-    let by_units = order.input("a", json!({
-        "lines": units(0, 1), "reason": "DAMAGED", "note": "A crack.",
-    }));
+    let by_units = order.input(
+        "a",
+        json!({
+            "lines": units(0, 1), "reason": "DAMAGED", "note": "A crack.",
+        }),
+    );
     let refunded = change_with(&api, "refundCreate", "refundId", by_units.clone()).await;
     let refund = json!({
         "id": refunded["refundId"], "amount": { "amount": "4.95" }, "status": "PENDING",
@@ -146,11 +157,16 @@ async fn money_goes_back_by_amount_or_by_units_and_never_more_than_came() {
 
     for wrong in [
         order.input("c", json!({ "reason": "OTHER" })),
-        order.input("c", json!({ "reason": "OTHER", "lines": units(0, 1), "amount": { "amount": "1" } })),
+        order.input(
+            "c",
+            json!({ "reason": "OTHER", "lines": units(0, 1), "amount": { "amount": "1" } }),
+        ),
     ] {
         let error = refused(&api, "refundCreate", wrong).await;
-        assert_eq!((&error["__typename"], &error["field"]),
-            (&json!("InvalidInput"), &json!(["input", "amount"])));
+        assert_eq!(
+            (&error["__typename"], &error["field"]),
+            (&json!("InvalidInput"), &json!(["input", "amount"]))
+        );
     }
 }
 
@@ -158,15 +174,23 @@ async fn money_goes_back_by_amount_or_by_units_and_never_more_than_came() {
 async fn a_chargeback_counts_once_per_reference() {
     let api = Api::start().await;
     let order = Acting::shipped_and_paid(&api, two_mugs("k")).await;
-    let taken = |key: &str, pounds: &str| order.input(key, json!({
+    let taken =
+        |key: &str, pounds: &str| {
+            order.input(key, json!({
         "paymentId": order.payment().0, "amount": { "amount": pounds }, "reference": "cb-1",
         "reason": "10.4",
-    }));
+    }))
+        };
     let recorded = accepted(&api, "chargebackRecord", taken("a", "5.00")).await;
     assert_eq!(recorded["order"]["paymentStatus"], "CHARGED_BACK");
-    assert_eq!(recorded["order"]["chargebacks"],
-        json!([{ "reference": "cb-1", "amount": { "amount": "5.00" } }]));
-    assert_eq!(accepted(&api, "chargebackRecord", taken("b", "5.00")).await["replayed"], json!(true));
+    assert_eq!(
+        recorded["order"]["chargebacks"],
+        json!([{ "reference": "cb-1", "amount": { "amount": "5.00" } }])
+    );
+    assert_eq!(
+        accepted(&api, "chargebackRecord", taken("b", "5.00")).await["replayed"],
+        json!(true)
+    );
     let error = refused(&api, "chargebackRecord", taken("c", "6.00")).await;
     assert_eq!(error["__typename"], "IdempotencyConflict");
 }
@@ -182,7 +206,8 @@ async fn keys_of_different_mutations_have_nothing_to_do_with_each_other() {
     let cancelled = order.by_id("same", json!({ "reason": "STAFF", "lines": units(0, 1) }));
     assert_eq!(accepted(&api, "orderCancel", cancelled).await["replayed"], json!(false));
     let version = order.version().await;
-    let edit = order.by_id("same", json!({ "expectedVersion": version, "cancelLines": units(0, 1) }));
+    let edit =
+        order.by_id("same", json!({ "expectedVersion": version, "cancelLines": units(0, 1) }));
     assert_eq!(accepted(&api, "orderEdit", edit).await["replayed"], json!(false));
     assert_eq!(order.state().await.lines[0].cancelled, 2);
 }

@@ -103,3 +103,114 @@ async fn events_say_who_wanted_them_and_why() {
     assert_eq!(metadata.causation_id, metadata.command_id);
     assert_eq!(metadata.traceparent.as_deref(), Some(traceparent));
 }
+
+#[tokio::test]
+async fn every_order_has_a_number_of_its_own() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let first = api.place(two_mugs("k-1")).await["order"]["number"].clone();
+    let second = api.place(two_mugs("k-2")).await["order"]["number"].clone();
+    assert!(first.is_string() && second.is_string() && first != second, "{first} {second}");
+    assert_eq!(api.place(two_mugs("k-1")).await["order"]["number"], first);
+}
+
+#[tokio::test]
+async fn an_external_reference_is_taken_once_per_channel() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let order = |key: &str| with(two_mugs(key), "/externalReference", json!("A-1"));
+    let first = api.place(order("k-1")).await;
+    assert_eq!(first["userErrors"], json!([]), "{first:#}");
+    assert_eq!(api.place(order("k-1")).await["replayed"], json!(true));
+
+    let query = ORDER_PLACE
+        .replace("... on UnknownSku", "... on ReferenceTaken { orderId } ... on UnknownSku");
+    let taken = api.data(&query, json!({ "input": order("k-2") })).await["orderPlace"].clone();
+    let error = &taken["userErrors"][0];
+    assert_eq!(error["__typename"], "ReferenceTaken", "{taken:#}");
+    assert_eq!(error["orderId"], first["order"]["id"]);
+    assert_eq!(error["field"], json!(["input", "externalReference"]));
+    let elsewhere = api.place(with(order("k-2"), "/channel", json!("market"))).await;
+    assert_eq!(elsewhere["userErrors"], json!([]), "{elsewhere:#}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_placed_takes_no_reference() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let order = |key: &str| with(two_mugs(key), "/externalReference", json!("A-1"));
+    let wrong = api.place(with(order("k-1"), "/total/amount", json!("1.00"))).await;
+    assert_eq!(wrong["userErrors"][0]["__typename"], "TotalMismatch");
+    assert_eq!(api.place(order("k-2")).await["userErrors"], json!([]));
+}
+
+#[tokio::test]
+async fn an_order_keeps_its_prices_and_terms() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let tax = |amount: &str| json!([{ "title": "VAT GB", "rate": "0.2", "amount": { "amount": amount } }]);
+    let mut input = two_mugs("k");
+    input["lines"][0]["discounts"] = json!([{ "title": "SUMMER", "amount": { "amount": "0.90" } }]);
+    input["discounts"] = json!([{ "title": "WELCOME", "amount": { "amount": "2.00" } }]);
+    // 9.90 − 0.90 = 9.00 and 3.00: of the 2.00 on all of it, 1.50 and 0.50.
+    input["lines"][0]["taxes"] = tax("1.50");
+    input["lines"][1]["taxes"] = tax("0.50");
+    input["total"]["amount"] = json!("12.00");
+    input["policies"] =
+        json!({ "acceptance": "PARTIAL", "capture": "AT_ONCE", "dispatch": "MANUAL" });
+    input["tags"] = json!(["vip", "gift"]);
+    input["metadata"] = json!([{ "key": "till", "value": "7" }]);
+    input["riskScore"] = json!(12);
+    input["preferLocation"] = json!("north");
+    let query =
+        "mutation($input: OrderPlaceInput!) { orderPlace(input: $input) { userErrors { message }
+        order {
+            subtotal { amount } discountTotal { amount } taxTotal { amount } total { amount }
+            originalTotal { amount } pricesIncludeTax discounts { title amount { amount } }
+            lines { subtotal { amount } discount { amount } orderDiscount { amount } tax { amount }
+                    total { amount } unitTotal { amount } discounts { title }
+                    taxes { title rate amount { amount } } refundable }
+            policies { acceptance capture dispatch } tags metadata { key value } riskScore
+            preferLocation paymentStatus fulfilmentStatus returnStatus onHold
+        } } }";
+    let placed = api.data(query, json!({ "input": input })).await["orderPlace"].clone();
+    assert_eq!(placed["userErrors"], json!([]), "{placed:#}");
+    let order = &placed["order"];
+    let money = |path: &str| order.pointer(path).unwrap()["amount"].as_str().unwrap().to_owned();
+    for (path, amount) in [
+        ("/subtotal", "12.90"),
+        ("/discountTotal", "2.90"),
+        ("/taxTotal", "2.00"),
+        ("/total", "12.00"),
+        ("/originalTotal", "12.00"),
+        ("/discounts/0/amount", "2.00"),
+        ("/lines/0/subtotal", "9.90"),
+        ("/lines/0/discount", "0.90"),
+        ("/lines/0/orderDiscount", "1.50"),
+        ("/lines/0/tax", "1.50"),
+        ("/lines/0/total", "9.00"),
+        ("/lines/0/unitTotal", "4.50"),
+        ("/lines/1/orderDiscount", "0.50"),
+    ] {
+        assert_eq!(money(path), amount, "{path}");
+    }
+    assert_eq!(order["lines"][0]["taxes"][0]["rate"], "0.200000");
+    assert_eq!(order["policies"], input["policies"]);
+    assert_eq!(order["tags"], json!(["gift", "vip"]));
+    assert_eq!((&order["metadata"], &order["riskScore"]), (&input["metadata"], &json!(12)));
+    assert_eq!(order["preferLocation"], "north");
+    let axes = ["paymentStatus", "fulfilmentStatus", "returnStatus"].map(|axis| &order[axis]);
+    assert_eq!(axes, [&json!("PENDING"), &json!("UNFULFILLED"), &json!("NONE")]);
+}
+
+#[tokio::test]
+async fn who_has_nothing_to_pay_needs_no_payment() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let mut input = without(two_mugs("k"), "/paymentToken");
+    input["discounts"] = json!([{ "title": "GIFT", "amount": { "amount": "12.90" } }]);
+    let refused = api.place(input.clone()).await;
+    assert_eq!(refused["userErrors"][0]["field"], json!(["input", "paymentToken"]));
+    let free = api.place(with(input, "/total/amount", json!("0.00"))).await;
+    assert_eq!(free["userErrors"], json!([]), "{free:#}");
+}

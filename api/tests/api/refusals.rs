@@ -12,6 +12,18 @@ fn at(path: &str) -> Vec<String> {
     ["input"].into_iter().chain(path.split('/')).map(str::to_owned).collect()
 }
 
+fn address(country: &str) -> Value {
+    json!({ "name": "Anna Smith", "lines": ["1 High Street"], "city": "York", "country": country })
+}
+
+fn off(pounds: &str) -> Value {
+    json!({ "title": "SUMMER", "amount": { "amount": pounds } })
+}
+
+fn vat(rate: &str, pounds: &str) -> Value {
+    json!({ "title": "VAT", "rate": rate, "amount": { "amount": pounds } })
+}
+
 #[tokio::test]
 async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
     let api = Api::start().await;
@@ -68,6 +80,69 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
         (with(order(), "/paymentToken", json!("4111 1111")), "InvalidInput", at("paymentToken")),
         (without(order(), "/paymentToken"), "InvalidInput", at("paymentToken")),
         (with(order(), "/idempotencyKey", json!("")), "InvalidInput", at("idempotencyKey")),
+        (
+            with(order(), "/externalReference", json!("A 1")),
+            "InvalidInput",
+            at("externalReference"),
+        ),
+        (with(order(), "/contact", json!({})), "InvalidInput", at("contact")),
+        (
+            with(order(), "/contact", json!({ "email": "anna" })),
+            "InvalidInput",
+            at("contact/email"),
+        ),
+        (with(order(), "/contact", json!({ "name": "\u{0}" })), "InvalidInput", at("contact/name")),
+        (with(order(), "/shippingAddress", address("DE")), "InvalidInput", at("country")),
+        (
+            with(order(), "/billingAddress", with(address("GB"), "/lines", json!(["a", ""]))),
+            "InvalidInput",
+            at("billingAddress/lines/1"),
+        ),
+        (without(order(), "/country"), "InvalidInput", at("country")),
+        (with(order(), "/note", long(2001)), "InvalidInput", at("note")),
+        (with(order(), "/tags", json!(["two words"])), "InvalidInput", at("tags/0")),
+        (with(order(), "/riskScore", json!(101)), "InvalidInput", at("riskScore")),
+        (with(order(), "/preferLocation", json!("a b")), "InvalidInput", at("preferLocation")),
+        (
+            with(order(), "/metadata", json!([{ "key": "a", "value": "x".repeat(501) }])),
+            "InvalidInput",
+            at("metadata/0/value"),
+        ),
+        (
+            with(
+                order(),
+                "/metadata",
+                json!([{ "key": "a", "value": "b" }, { "key": "a", "value": "c" }]),
+            ),
+            "InvalidInput",
+            at("metadata/1/key"),
+        ),
+        (
+            with(order(), "/lines/0/discounts", json!([off("9.91")])),
+            "InvalidInput",
+            line("discounts"),
+        ),
+        (
+            with(order(), "/lines/0/discounts", json!([off("0.00")])),
+            "InvalidInput",
+            line("discounts/0/amount/amount"),
+        ),
+        (with(order(), "/discounts", json!([off("12.91")])), "InvalidInput", at("discounts")),
+        (
+            with(order(), "/discounts", Value::Array(vec![off("0.01"); 21])),
+            "InvalidInput",
+            at("discounts"),
+        ),
+        (
+            with(order(), "/lines/0/taxes", json!([vat("20%", "1.98")])),
+            "InvalidInput",
+            line("taxes/0/rate"),
+        ),
+        (
+            with(order(), "/lines/0/taxes", json!([vat("0.2", "3.00")])),
+            "InvalidInput",
+            line("taxes/0/amount/amount"),
+        ),
         (with(order(), "/idempotencyKey", long(256)), "InvalidInput", at("idempotencyKey")),
         (without(order(), "/idempotencyKey"), "InvalidInput", at("idempotencyKey")),
         (

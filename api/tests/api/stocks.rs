@@ -231,9 +231,9 @@ async fn stock_is_read_with_its_locations_and_by_what_runs_short() {
 
     let query = "query($at: String) {
         stock(sku: \"MUG\", atLeast: $at) { level locations { location onHand reserved free } }
-        short: stocks(first: 9, level: [LOW, OUT]) { nodes { sku level policy } }
-        low: stocks(first: 9, level: [LOW]) { nodes { sku lowStockAt } }
-        all: stocks(first: 9, level: [ENOUGH, LOW]) { nodes { sku locations { location } } }
+        short: stocks(first: 9, level: [LOW, OUT], atLeast: $at) { nodes { sku level policy } }
+        low: stocks(first: 9, level: [LOW], atLeast: $at) { nodes { sku lowStockAt } }
+        all: stocks(first: 9, level: [ENOUGH, LOW], atLeast: $at) { nodes { sku locations { location } } }
     }";
     let read = api.data(query, json!({ "at": at })).await;
     assert_eq!(read["stock"]["level"], "ENOUGH");

@@ -226,7 +226,7 @@ pub(crate) const STOCK_RECEIVE: &str = "mutation($input: StockReceiveInput!) {
 pub(crate) const ORDER_PLACE: &str = "mutation($input: OrderPlaceInput!) {
     orderPlace(input: $input) {
         order {
-            id status channel customer country currencyCode total { amount currencyCode }
+            id number status channel customer country currencyCode total { amount currencyCode }
             handling reference placedAt updatedAt revision quarantined
             lines { sku title kind quantity unitPrice { amount } total { amount currencyCode } }
         }

@@ -68,10 +68,12 @@ struct Shop {
     other: String,
 }
 
-const ORDER: &str = "query($id: UUID!) { order(id: $id) { status originalTotal { amount } \
-    contact { name email phone erased } shippingAddress { name lines city erased } \
-    billingAddress { company erased } note { text erased } } \
-    orderHistory(id: $id) { nodes { __typename } } }";
+const ORDER: &str = "query($id: UUID!) { \
+    order(id: $id) { status originalTotal { amount } contact { name email phone erased } \
+        shippingAddress { name lines city erased } billingAddress { company erased } \
+        note { text erased } } \
+    placed: order(id: $id, asOf: { revision: 0 }) { contact { name erased } note { text } } \
+    orderHistory(id: $id, first: 100) { nodes { type note { text } changes { before after } } } }";
 
 impl Shop {
     async fn open() -> Self {
@@ -97,8 +99,9 @@ impl Shop {
         self.folder.path().join("data")
     }
 
+    /// The order as it is, as it was when it was placed, and all that happened to it.
     async fn order(&self, id: &str) -> Value {
-        self.store.api.run(ORDER, json!({ "id": id })).await["order"].take()
+        self.store.api.run(ORDER, json!({ "id": id })).await
     }
 
     fn erase(&self, whom: &[&str]) -> String {
@@ -176,30 +179,37 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
 async fn who_is_erased_is_found_nowhere_and_orders_stay_as_they_were() {
     let shop = Shop::open().await;
     let known = shop.order(&shop.known).await;
-    assert_eq!(known["contact"]["email"], "jane@quillfeather.example");
-    assert_eq!(known["shippingAddress"]["lines"], json!(["17 Larkspur Crescent"]));
-    assert_eq!(known["billingAddress"]["company"], "Brambleway Holdings");
-    assert_eq!(known["note"]["text"], "ring twice, the dog is deaf");
+    assert_eq!(known["order"]["contact"]["email"], "jane@quillfeather.example");
+    assert_eq!(known["order"]["shippingAddress"]["lines"], json!(["17 Larkspur Crescent"]));
+    assert_eq!(known["order"]["billingAddress"]["company"], "Brambleway Holdings");
+    assert_eq!(known["order"]["note"]["text"], "ring twice, the dog is deaf");
+    assert_eq!(known["placed"]["contact"]["name"], "Jane Quillfeather");
+    assert!(known["orderHistory"].to_string().contains("Nether Wallop"));
     // In clear it was nowhere, not even before.
     shop.assert_nowhere(&TOLD);
     let keys = shop.wrapped_keys().await;
     assert_eq!(keys.len(), 3);
 
     assert_eq!(shop.erase(&["c-4711"]), "Erased. Keys destroyed: 2.\n");
-    for order in [&shop.known, &shop.guest] {
-        let erased = shop.order(order).await;
-        assert_eq!(erased["status"], "COMPLETED");
-        assert_eq!(erased["originalTotal"]["amount"], "1.00");
-        assert_eq!(
-            erased["contact"],
-            json!({ "name": null, "email": null, "phone": null, "erased": true })
-        );
-        assert_eq!(erased["note"], json!({ "text": null, "erased": true }));
+    for id in [&shop.known, &shop.guest] {
+        let answer = shop.order(id).await;
+        let order = &answer["order"];
+        assert_eq!(order["status"], "COMPLETED");
+        assert_eq!(order["originalTotal"]["amount"], "1.00");
+        let nobody = json!({ "name": null, "email": null, "phone": null, "erased": true });
+        assert_eq!(order["contact"], nobody);
+        assert_eq!(order["note"], json!({ "text": null, "erased": true }));
+        assert_eq!(answer["placed"]["contact"], json!({ "name": null, "erased": true }));
+        for text in TOLD {
+            assert!(!answer.to_string().contains(text), "`{text}` in {answer}");
+        }
     }
     let erased = shop.order(&shop.known).await;
-    assert_eq!(erased["shippingAddress"]["erased"], true);
-    assert_eq!(erased["billingAddress"], json!({ "company": null, "erased": true }));
-    assert_eq!(shop.order(&shop.other).await["contact"]["name"], "Somebody Else");
+    assert_eq!(erased["order"]["shippingAddress"]["erased"], true);
+    let address = json!({ "company": null, "erased": true });
+    assert_eq!(erased["order"]["billingAddress"], address);
+    let other = shop.order(&shop.other).await;
+    assert_eq!(other["order"]["contact"]["name"], "Somebody Else");
 
     let left = shop.wrapped_keys().await;
     assert_eq!(left.len(), 1, "the other customer's");

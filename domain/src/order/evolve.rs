@@ -106,13 +106,13 @@ impl PlacedOrder {
                 if let Some(ledger) = self.lines.get_mut(filled.line as usize) {
                     let units = filled.quantity.get();
                     ledger.backordered = ledger.backordered.saturating_sub(units);
-                    *ledger.allocated.entry(filled.location.clone()).or_default() += units;
+                    add_units(ledger.allocated.entry(filled.location.clone()).or_default(), units);
                 }
             }
             OrderEvent::LinesCancelled(cancelled) => {
                 self.movements.insert(cancelled.movement);
                 for units in &cancelled.lines {
-                    self.on_line(units, |ledger, units| ledger.cancelled += units);
+                    self.on_line(units, |ledger, units| add_units(&mut ledger.cancelled, units));
                 }
                 for released in &cancelled.released {
                     self.deallocate(released);
@@ -133,7 +133,7 @@ impl PlacedOrder {
                 book.declined = Some(declined.code.clone());
             }
             OrderEvent::AuthorisationExpired(expired) => self.on_payment(expired.payment, |book| {
-                book.voided += book.held();
+                book.let_go();
                 book.expired = true;
             }),
             OrderEvent::PaymentReceived(received) => {
@@ -144,7 +144,7 @@ impl PlacedOrder {
             }
             OrderEvent::CaptureRequested(requested) => {
                 let (payment, amount) = (requested.payment, requested.amount.minor);
-                self.on_payment(payment, |book| book.capturing += amount);
+                self.on_payment(payment, |book| add_money(&mut book.capturing, amount));
                 let (is_final, status) = (requested.is_final, MovementStatus::Pending);
                 let capture = Capture { payment, amount, is_final, status };
                 self.captures.insert(requested.capture, capture);
@@ -157,11 +157,11 @@ impl PlacedOrder {
                     (capture.payment, capture.amount, capture.is_final);
                 self.on_payment(payment, |book| {
                     if pending {
-                        book.capturing -= amount;
+                        add_money(&mut book.capturing, -amount);
                     }
-                    book.captured += amount;
+                    add_money(&mut book.captured, amount);
                     if is_final {
-                        book.voided += book.held();
+                        book.let_go();
                     }
                 });
             }
@@ -169,13 +169,13 @@ impl PlacedOrder {
                 let Some(capture) = self.captures.get_mut(&failed.capture) else { return };
                 capture.status = MovementStatus::Failed(failed.code.clone());
                 let (payment, amount) = (capture.payment, capture.amount);
-                self.on_payment(payment, |book| book.capturing -= amount);
+                self.on_payment(payment, |book| add_money(&mut book.capturing, -amount));
             }
             OrderEvent::VoidRequested(requested) => {
                 self.on_payment(requested.payment, |book| book.voiding = true);
             }
             OrderEvent::PaymentVoided(voided) => self.on_payment(voided.payment, |book| {
-                book.voided += book.held();
+                book.let_go();
                 book.voiding = false;
             }),
             OrderEvent::RefundRequested(requested) => self.request_refund(requested),
@@ -187,9 +187,9 @@ impl PlacedOrder {
                     (refund.payment, refund.amount, refund.lines.clone());
                 self.on_payment(payment, |book| {
                     if pending {
-                        book.refunding -= amount;
+                        add_money(&mut book.refunding, -amount);
                     }
-                    book.refunded += amount;
+                    add_money(&mut book.refunded, amount);
                 });
                 if !pending {
                     self.count_refunded(&lines);
@@ -200,7 +200,7 @@ impl PlacedOrder {
                 refund.status = MovementStatus::Failed(failed.code.clone());
                 let (payment, amount, lines) =
                     (refund.payment, refund.amount, refund.lines.clone());
-                self.on_payment(payment, |book| book.refunding -= amount);
+                self.on_payment(payment, |book| add_money(&mut book.refunding, -amount));
                 for units in &lines {
                     self.on_line(units, |ledger, units| {
                         ledger.refunded = ledger.refunded.saturating_sub(units);
@@ -209,7 +209,7 @@ impl PlacedOrder {
             }
             OrderEvent::ChargedBack(back) => {
                 let amount = back.amount.minor;
-                self.on_payment(back.payment, |book| book.charged_back += amount);
+                self.on_payment(back.payment, |book| add_money(&mut book.charged_back, amount));
                 self.chargebacks.insert(back.reference.to_string(), back.amount);
             }
 
@@ -236,13 +236,15 @@ impl PlacedOrder {
                 book.status = ShipmentStatus::Delivered;
                 book.delivered_at = Some(delivered.delivered_at);
                 for units in book.lines.clone() {
-                    self.on_line(&units, |ledger, units| ledger.delivered += units);
+                    self.on_line(&units, |ledger, units| add_units(&mut ledger.delivered, units));
                 }
             }
 
             OrderEvent::ReturnRequested(requested) => {
                 for units in &requested.lines {
-                    self.on_line(units, |ledger, units| ledger.return_requested += units);
+                    self.on_line(units, |ledger, units| {
+                        add_units(&mut ledger.return_requested, units)
+                    });
                 }
                 let book = ReturnBook {
                     lines: requested.lines.clone(),
@@ -291,9 +293,12 @@ impl PlacedOrder {
 
     fn allocate(&mut self, found: &LineAllocation) {
         let Some(ledger) = self.lines.get_mut(found.line as usize) else { return };
-        ledger.backordered += found.backordered;
+        add_units(&mut ledger.backordered, found.backordered);
         for units in &found.units {
-            *ledger.allocated.entry(units.location.clone()).or_default() += units.quantity.get();
+            add_units(
+                ledger.allocated.entry(units.location.clone()).or_default(),
+                units.quantity.get(),
+            );
         }
     }
 
@@ -307,7 +312,7 @@ impl PlacedOrder {
 
     fn request_refund(&mut self, requested: &OrderRefundRequested) {
         let amount = requested.amount.minor;
-        self.on_payment(requested.payment, |book| book.refunding += amount);
+        self.on_payment(requested.payment, |book| add_money(&mut book.refunding, amount));
         self.count_refunded(&requested.lines);
         let refund = Refund {
             payment: requested.payment,
@@ -323,7 +328,7 @@ impl PlacedOrder {
 
     fn count_refunded(&mut self, lines: &[LineUnits]) {
         for units in lines {
-            self.on_line(units, |ledger, units| ledger.refunded += units);
+            self.on_line(units, |ledger, units| add_units(&mut ledger.refunded, units));
         }
     }
 
@@ -355,7 +360,7 @@ impl PlacedOrder {
         for units in lines {
             self.on_line(&units, |ledger, units| {
                 take(&mut ledger.allocated, &location, units);
-                ledger.shipped += units;
+                add_units(&mut ledger.shipped, units);
             });
         }
     }
@@ -366,7 +371,7 @@ impl PlacedOrder {
         for goods in came {
             let units = goods.quantity.get();
             if let Some(ledger) = self.lines.get_mut(goods.line as usize) {
-                ledger.returned += units;
+                add_units(&mut ledger.returned, units);
             }
         }
         self.on_return(received.return_id, |book| {
@@ -423,12 +428,12 @@ impl PlacedOrder {
         for (line, ledger) in self.details.lines.iter().zip(&mut self.lines) {
             match line.kind {
                 LineKind::Goods => {
-                    ledger.cancelled = ledger.ordered - ledger.shipped;
+                    ledger.cancelled = ledger.ordered.saturating_sub(ledger.shipped);
                     ledger.allocated.clear();
                     ledger.backordered = 0;
                 }
                 LineKind::Charge if nothing_left => {
-                    ledger.cancelled = ledger.ordered - ledger.refunded;
+                    ledger.cancelled = ledger.ordered.saturating_sub(ledger.refunded);
                 }
                 LineKind::Charge => {}
             }
@@ -460,6 +465,14 @@ impl PlacedOrder {
     }
 }
 
+impl PaymentBook {
+    /// What is held is not held any longer.
+    fn let_go(&mut self) {
+        let held = self.held();
+        add_money(&mut self.voided, held);
+    }
+}
+
 impl Parcel {
     fn new(booked: &BookedParcel) -> Self {
         Self { booked: booked.clone(), news: vec![] }
@@ -473,4 +486,14 @@ fn take(units: &mut BTreeMap<LocationCode, u32>, location: &LocationCode, count:
             units.remove(location);
         }
     }
+}
+
+// What is in the log is folded whatever it says: a nonsensical number must not stop anybody.
+
+fn add_units(sum: &mut u32, units: u32) {
+    *sum = sum.saturating_add(units);
+}
+
+fn add_money(sum: &mut i64, amount: i64) {
+    *sum = sum.saturating_add(amount);
 }

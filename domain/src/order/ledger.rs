@@ -35,12 +35,16 @@ impl LineLedger {
 impl PaymentBook {
     /// Held by the gateway, and not asked to be moved or let go.
     pub const fn held(&self) -> i64 {
-        self.authorised - self.captured - self.capturing - self.voided
+        self.authorised
+            .saturating_sub(self.captured)
+            .saturating_sub(self.capturing)
+            .saturating_sub(self.voided)
     }
 
     /// Came, and is not on its way back.
     pub const fn refundable(&self) -> i64 {
-        let left = self.captured - self.refunded - self.refunding - self.charged_back;
+        let back = self.refunded.saturating_add(self.refunding).saturating_add(self.charged_back);
+        let left = self.captured.saturating_sub(back);
         if left > 0 { left } else { 0 }
     }
 }
@@ -250,6 +254,9 @@ pub enum FulfilmentOrderStatus {
 }
 
 impl FulfilmentOrderStatus {
+    /// Every value.
+    pub const ALL: &[Self] = &[Self::Open, Self::InProgress, Self::OnHold, Self::Closed];
+
     /// The word it is stored under.
     pub const fn code(self) -> &'static str {
         match self {

@@ -131,9 +131,8 @@ impl Steps {
     /// order is held nobody else looks after its payment.
     pub(super) async fn confirm_order(&self, at: Place<'_>) -> Performance {
         let command = OrderCommand::Confirm { order: at.order };
-        let error = match self.orders.execute(&at.order, command, at.context()).await {
-            Ok(_) => return Ok(Performed::Done),
-            Err(error) => error,
+        let Err(error) = self.orders.execute(&at.order, command, at.context()).await else {
+            return Ok(Performed::Done);
         };
         let performed = refused(error)?;
         if performed != Performed::Awaits(None) {
@@ -186,11 +185,13 @@ fn refusal_of(sku: &Sku, rejection: &StockRejection) -> Result<Refusal, Failure>
     if let StockRejection::InsufficientStock { requested, available } = *rejection {
         return Ok(Refusal::InsufficientStock { sku, requested, available });
     }
-    match *rejection {
-        StockRejection::UnknownSku => Ok(Refusal::UnknownSku { sku }),
-        StockRejection::ReservationExpired => Ok(Refusal::ReservationExpired { sku }),
-        _ => Err(Failure::Permanent(format!("{sku}: {rejection}"))),
+    if *rejection == StockRejection::UnknownSku {
+        return Ok(Refusal::UnknownSku { sku });
     }
+    if *rejection == StockRejection::ReservationExpired {
+        return Ok(Refusal::ReservationExpired { sku });
+    }
+    Err(Failure::Permanent(format!("{sku}: {rejection}")))
 }
 
 fn sku_of(refusal: &Refusal) -> Option<Sku> {

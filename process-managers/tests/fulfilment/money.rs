@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use domain::fulfilment::{Outcome, Phase, Step};
-use domain::ids::{CaptureId, PaymentId, RefundId};
+use domain::ids::{CaptureId, LocationCode, PaymentId, RefundId, ShipmentId};
 use domain::order::{
     CapturePolicy, LineUnits, MovementStatus, OrderCommand, OrderStatus, PaymentStatus, Policies,
-    RefundOf, RefundReason,
+    RefundOf, RefundReason, ShippedBy,
 };
 use domain::payment::PaymentState;
 use domain::quantity::Quantity;
@@ -99,6 +99,16 @@ async fn an_authorisation_that_runs_out_is_noticed_without_anybody_asking() {
     assert_eq!(shop.finished(order).await, Outcome::Fulfilled);
     let PaymentState::Open(ledger) = shop.payment(PaymentId::of(order)).await else { panic!() };
     assert!(ledger.expired);
+
+    let (shipment, location) = (ShipmentId::derive(order, "1"), LocationCode::default());
+    let (lines, by) = (vec![], ShippedBy::Partner { parcels: 1 });
+    shop.tell(order, OrderCommand::RequestShipment { shipment, location, lines, by }).await;
+    shop.tell(order, OrderCommand::ClearShipment { shipment }).await;
+    shop.reaches(shipment, |phase| *phase == Phase::Due(Step::DispatchOrder)).await;
+    assert_eq!(shop.order(order).await.shipped(), 0, "goods do not leave unpaid");
+    shop.pay_by_hand(order, 100, "bank").await;
+    shop.completes(order).await;
+    shop.comes_to_rest().await;
     manager.stop().await;
 }
 

@@ -11,8 +11,8 @@ use domain::fulfilment::{
     FulfilmentStepCompleted, FulfilmentStepFailed, FulfilmentStepParked, Outcome, Step, Work,
 };
 use domain::ids::{
-    CaptureId, Channel, CountryCode, CreditNoteId, CustomerRef, LocationCode, OrderId, PartnerReference,
-    PaymentId, PaymentToken, ReceiptId, ShipmentId, Sku,
+    CaptureId, Channel, CountryCode, CreditNoteId, CustomerRef, LocationCode, OrderId,
+    PartnerReference, PaymentId, PaymentToken, ReceiptId, ShipmentId, Sku,
 };
 use domain::money::{Currency, Money};
 use domain::order::{
@@ -87,9 +87,7 @@ pub(crate) fn details(number: u32) -> Arc<OrderDetails> {
         prices_include_tax: false,
         currency: Currency::GBP,
         total: gbp(units * 255 + 1_800),
-        handling: Handling::Partners {
-            payment_token: Some(PaymentToken::new("tok_ok").unwrap()),
-        },
+        handling: Handling::Partners { payment_token: Some(PaymentToken::new("tok_ok").unwrap()) },
         policies: Policies::default(),
         prefer_location: None,
         risk_score: None,
@@ -194,8 +192,7 @@ impl World {
         let gone = StockEvent::Shipped(gone);
         self.append(&stock_stream(number), &[gone]).await;
         let capture = CaptureId(Uuid::from_u128(number.into()));
-        let captured =
-            PaymentEvent::Captured(PaymentCaptured { capture, amount, is_final: false });
+        let captured = PaymentEvent::Captured(PaymentCaptured { capture, amount, is_final: false });
         self.append(&payment, &[captured]).await;
         let (status, delivered_at) = (TrackingStatus::Delivered, at(3_600));
         let events = [

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use projector::read_model::{
     CreditTotalsFilter, Cursor, Error, OrderFilter, OrderQuery, OrderRow, OrderSort, OrderStatus,
-    ProcessKind, ProcessQuery, ProcessStatus, ProjectionName, Reached, Reader, SalesFilter, StockQuery,
+    ProcessKind, ProcessQuery, ProcessStatus, ProjectionName, Reached, Reader, SalesFilter,
+    StockQuery,
 };
 use projector::{Options, Projector};
 

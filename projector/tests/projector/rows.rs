@@ -3,7 +3,9 @@
 use domain::ids::{CreditNoteId, PaymentId, ShipmentId};
 use domain::shipment::TrackingStatus;
 use projector::read_model::{
-    Handling, LineKind, OrderFulfilmentStatus, OrderStatus, PaymentMovementKind, PaymentMovementState, PaymentSource, PaymentStatus, ProcessOutcome, ProcessStatus, ShipmentStatus,
+    Handling, LineKind, OrderFulfilmentStatus, OrderStatus, PaymentMovementKind,
+    PaymentMovementState, PaymentSource, PaymentStatus, ProcessOutcome, ProcessStatus,
+    ShipmentStatus,
 };
 use uuid::Uuid;
 

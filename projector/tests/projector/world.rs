@@ -162,7 +162,7 @@ impl World {
         let mut connection = self.connection().await;
         let tables: Vec<String> =
             sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.unwrap();
-        assert_eq!(tables.len(), 10, "{tables:?}");
+        assert_eq!(tables.len(), 12, "{tables:?}");
         let mut dump = vec![];
         for table in tables {
             let name = table.split_once('.').unwrap().1;

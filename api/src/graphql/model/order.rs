@@ -157,10 +157,10 @@ impl Order {
     #[graphql(complexity = "5")]
     async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<OrderAction>, Error> {
         let mut actions = OrderAction::allowed_by(&self.placed);
-        let processes = match self.listed {
-            true => Loaders::of(ctx).processes(ctx, self.id.0).await?,
-            false => vec![],
-        };
+        if !self.listed {
+            return Ok(actions);
+        }
+        let processes = Loaders::of(ctx).processes(ctx, self.id.0).await?;
         let parked = |status: ProcessStatus| status == ProcessStatus::Parked;
         if processes.iter().any(|row| parked(row.status.into())) {
             actions.push(OrderAction::Resume);
@@ -226,7 +226,9 @@ impl Order {
     /// What was bought and what became of it, in the customer's order.
     #[graphql(complexity = "5 + child_complexity")]
     async fn lines(&self) -> Vec<OrderLine> {
-        (0..self.placed.details.lines.len()).filter_map(|n| OrderLine::of(&self.placed, n)).collect()
+        (0..self.placed.details.lines.len())
+            .filter_map(|n| OrderLine::of(&self.placed, n))
+            .collect()
     }
 
     /// The one currency of the order.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::small;
 
-/// What a fulfilment process is doing.
+/// What a process is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projector::read_model::ProcessStatus")]
 pub(crate) enum ProcessStatus {
@@ -48,15 +48,15 @@ pub(crate) enum ProcessKind {
     Backorder,
 }
 
-/// How a fulfilment process ended.
+/// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "projector::read_model::ProcessOutcome")]
 pub(crate) enum ProcessOutcome {
-    /// The customer has the goods and we have the money.
+    /// What it was to do is done, or a partner refused it for good and the order says so.
     Fulfilled,
     /// Given up; everything is undone.
     Cancelled,
-    /// Could not be supplied; everything is undone.
+    /// The order could not be supplied; everything is undone.
     Rejected,
 }
 

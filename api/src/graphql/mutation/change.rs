@@ -37,7 +37,14 @@ pub(crate) struct Change<'a> {
     places: Places,
     key: Option<IdempotencyKey>,
     expected: Option<u64>,
-    loaded: Option<Option<Loaded<domain_order::Order>>>,
+    before: Before,
+}
+
+/// What is known of the order as it is before the change.
+enum Before {
+    NotRead,
+    Missing,
+    Read(Loaded<domain_order::Order>),
 }
 
 /// What the input of every mutation of an order says.
@@ -164,7 +171,7 @@ impl<'a> Change<'a> {
             places: Places::new(I::ORDER),
             key,
             expected,
-            loaded: None,
+            before: Before::NotRead,
         }
     }
 
@@ -191,11 +198,15 @@ impl<'a> Change<'a> {
     }
 
     async fn load(&mut self) -> Result<Option<&Loaded<domain_order::Order>>, Error> {
-        if self.loaded.is_none() {
+        if matches!(self.before, Before::NotRead) {
             let loaded = self.services.orders.load(&self.id).await;
-            self.loaded = Some(loaded.map_err(|cause| store_error(self.ctx, &cause))?);
+            let loaded = loaded.map_err(|cause| store_error(self.ctx, &cause))?;
+            self.before = loaded.map_or(Before::Missing, Before::Read);
         }
-        Ok(self.loaded.as_ref().and_then(Option::as_ref))
+        Ok(match &self.before {
+            Before::Read(loaded) => Some(loaded),
+            Before::NotRead | Before::Missing => None,
+        })
     }
 
     /// Whoever the order belongs to, to seal for. The order is read.
@@ -342,30 +353,29 @@ impl<'a> Change<'a> {
         if !errors.is_empty() {
             return Err(errors.to_vec());
         }
-        match (command, &self.key) {
-            (Some(command), Some(key)) => Ok((command, key.clone())),
-            (None, _) | (_, None) => {
-                let missing = domain_order::OrderRejection::NotFound;
-                Err(vec![UserError::not_found(self.places.order(), missing)])
-            }
+        if let (Some(command), Some(key)) = (command, &self.key) {
+            return Ok((command, key.clone()));
         }
+        let missing = domain_order::OrderRejection::NotFound;
+        Err(vec![UserError::not_found(self.places.order(), missing)])
     }
 
     /// The rule that was broken, in the words of the input.
     async fn explain(mut self, broken: &domain_order::OrderRejection) -> Result<Outcome, Error> {
-        self.loaded = None;
-        let error = match broken {
-            domain_order::OrderRejection::InvalidTransition { status, action } => {
+        self.before = Before::NotRead;
+        let error =
+            if let domain_order::OrderRejection::InvalidTransition { status, action } = broken {
                 // What is allowed is said by the order as it is now; this is not the usual way.
                 let allowed = self.order().await?.map(OrderAction::allowed_by).unwrap_or_default();
                 OrderAction::of(*action).map(|action| {
-                    let field = self.places.order();
-                    let from = status.into();
-                    user_error!(InvalidTransition, field, broken, from: from, action: action, allowed: allowed)
-                })
-            }
-            other => user_error_of(other, &self.places),
-        };
+                let (field, from) = (self.places.order(), status.into());
+                user_error!(
+                    InvalidTransition, field, broken, from: from, action: action, allowed: allowed
+                )
+            })
+            } else {
+                user_error_of(broken, &self.places)
+            };
         match error {
             Some(error) => Ok(Outcome::refused(vec![error])),
             None => Err(internal(self.ctx, broken)),

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Error, InputObject, MaybeUndefined, Object, SimpleObject};
 use domain::ids::MovementId;
-use domain::order::{OrderCommand, OrderEdit as Edit, OrderEvent, PlacedOrder};
+use domain::order::{OrderCommand, OrderEdit as Edit, OrderEvent, PaymentBook, PlacedOrder};
 use domain::personal::{Contact, PostalAddress};
 use uuid::Uuid;
 
@@ -168,13 +168,12 @@ async fn seal(change: &mut Change<'_>, words: Words, edit: &mut Edit) -> Result<
     edit.contact = sealer.seal_some("order-contact-changed", "contact", contact.as_ref()).await?;
     if let Some(address) = shipping_address {
         let event_type = "order-shipping-address-changed";
-        let sealed = sealer.seal(event_type, "shipping-address", &address).await?;
-        edit.shipping_address = Some((sealed, address.country));
+        let kept = sealer.seal(event_type, "shipping-address", &address).await?;
+        edit.shipping_address = Some((kept, address.country));
     }
     let event_type = "order-billing-address-changed";
     let billing_address = billing_address.as_ref();
-    edit.billing_address =
-        sealer.seal_some(event_type, "billing-address", billing_address).await?;
+    edit.billing_address = sealer.seal_some(event_type, "billing-address", billing_address).await?;
     edit.note = match note {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(None),
@@ -193,7 +192,7 @@ fn consequences(outcome: &Outcome) -> Option<OrderEditConsequences> {
             refund += requested.amount.minor;
         }
         if let OrderEvent::VoidRequested(requested) = event {
-            release += order.payments.get(&requested.payment).map_or(0, |book| book.held());
+            release += order.payments.get(&requested.payment).map_or(0, PaymentBook::held);
         }
     }
     Some(OrderEditConsequences {

@@ -12,7 +12,7 @@ use async_graphql::{Context, Error, InputObject, Object, OneofObject};
 use chrono::{DateTime, Utc};
 use domain::Decider as _;
 use domain::ids::{OrderId, Sku};
-use domain::order::{LineKind, Order, OrderCommand, OrderDetails, OrderState};
+use domain::order::{LineKind, Order, OrderCommand, OrderDetails, OrderState, Policies};
 use domain::reference::ReferenceRejection;
 use domain::stock::Stock;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -122,12 +122,8 @@ pub(crate) struct OrderPoliciesInput {
 
 impl Default for OrderPoliciesInput {
     fn default() -> Self {
-        let domain::order::Policies { acceptance, capture, dispatch } = Default::default();
-        Self {
-            acceptance: acceptance.into(),
-            capture: capture.into(),
-            dispatch: dispatch.into(),
-        }
+        let Policies { acceptance, capture, dispatch } = Policies::default();
+        Self { acceptance: acceptance.into(), capture: capture.into(), dispatch: dispatch.into() }
     }
 }
 

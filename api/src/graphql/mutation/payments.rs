@@ -97,8 +97,12 @@ impl Payments {
         let amount = change.amount_if_any(input.amount.as_ref()).await?;
         let (payment, is_final) = (input.payment_id.map(PaymentId), input.is_final);
         let capture = change.name().map(|name| CaptureId::derive(change.id, &name));
-        let command = capture
-            .map(|capture| OrderCommand::RequestCapture { capture, payment, amount, is_final });
+        let command = capture.map(|capture| OrderCommand::RequestCapture {
+            capture,
+            payment,
+            amount,
+            is_final,
+        });
         let payload: PaymentCapturePayload = change.execute(command).await?.into();
         let capture_id = capture.filter(|_| payload.order.is_some()).map(|capture| capture.0);
         Ok(PaymentCapturePayload { capture_id, ..payload })

@@ -115,9 +115,7 @@ async fn what(
     input: &RefundCreateInput,
 ) -> Result<Option<RefundOf>, Error> {
     match (&input.amount, &input.lines) {
-        (Some(amount), None) => {
-            Ok(change.amount(amount, "amount").await?.map(RefundOf::Amount))
-        }
+        (Some(amount), None) => Ok(change.amount(amount, "amount").await?.map(RefundOf::Amount)),
         (None, Some(lines)) => Ok(Some(RefundOf::Lines(change.units("lines", lines)))),
         (None, None) | (Some(_), Some(_)) => {
             let message = "either an amount or lines say how much goes back, not both";

@@ -116,8 +116,12 @@ impl Returns {
         let note = change.note("order-return-requested", input.note.as_deref()).await?;
         let reason = input.reason.into();
         let return_id = change.name().map(|name| ReturnId::derive(change.id, &name));
-        let command = return_id
-            .map(|return_id| OrderCommand::RequestReturn { return_id, lines, reason, note });
+        let command = return_id.map(|return_id| OrderCommand::RequestReturn {
+            return_id,
+            lines,
+            reason,
+            note,
+        });
         let payload: ReturnRequestPayload = change.execute(command).await?.into();
         let return_id = return_id.filter(|_| payload.order.is_some()).map(|id| id.0);
         Ok(ReturnRequestPayload { return_id, ..payload })
@@ -160,8 +164,8 @@ impl Returns {
         change.lines_at("goods", input.goods.iter().map(|units| units.line));
         let goods = read_goods(&mut change, &input.goods);
         let movement = change.name().map(|name| MovementId::derive(change.id, &name));
-        let command = movement
-            .map(|movement| OrderCommand::ReceiveReturn { return_id, goods, movement });
+        let command =
+            movement.map(|movement| OrderCommand::ReceiveReturn { return_id, goods, movement });
         change.execute(command).await.map(Into::into)
     }
 

@@ -201,9 +201,5 @@ fn read_parcel(
     let can_follow = url.as_deref().is_none_or(BookedParcel::can_follow);
     let field = at!["manualParcels", n, "trackingUrl"];
     let tracking_url = change.check(if can_follow { Ok(url) } else { Err(message) }, field);
-    Some(BookedParcel {
-        carrier: carrier?,
-        tracking_number: number?,
-        tracking_url: tracking_url?,
-    })
+    Some(BookedParcel { carrier: carrier?, tracking_number: number?, tracking_url: tracking_url? })
 }

@@ -44,7 +44,6 @@ impl OneOrder {
     /// that the read model knows of yet. With `asOf` it is folded from its own events instead, which
     /// needs no read model when it is named by `id`; payments' records and processes are those of
     /// now. Needs the scope `orders:read`.
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the field")]
     async fn order(
         &self,
         ctx: &Context<'_>,

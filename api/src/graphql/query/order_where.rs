@@ -83,10 +83,11 @@ pub(crate) struct TotalRange {
 impl TotalRange {
     fn minor(&self) -> Result<(Option<i64>, Option<i64>), Error> {
         let refuse = |message: String| error(Code::BadRequest, format!("`where.total`: {message}"));
-        let currency: Currency =
-            self.currency_code.0.parse().map_err(|cause: domain::money::UnknownCurrency| {
-                refuse(cause.to_string())
-            })?;
+        let currency: Currency = self
+            .currency_code
+            .0
+            .parse()
+            .map_err(|cause: domain::money::UnknownCurrency| refuse(cause.to_string()))?;
         let read = |amount: &Decimal| {
             let amount = Money::parse(&amount.0, currency);
             amount.map(|it| it.minor).map_err(|cause| refuse(cause.to_string()))

@@ -105,8 +105,7 @@ impl Orders {
         let filter = filter.unwrap_or_default().read()?;
         let counted = Services::of(ctx).reader.orders_count(&filter, limit).await;
         let counted = counted.map_err(|cause| read_error(ctx, &cause))?;
-        let precision =
-            if counted.exact { CountPrecision::Exact } else { CountPrecision::AtLeast };
+        let precision = if counted.exact { CountPrecision::Exact } else { CountPrecision::AtLeast };
         Ok(OrdersCount { count: small(counted.count), precision })
     }
 }

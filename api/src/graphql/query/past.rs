@@ -21,11 +21,11 @@ pub(super) async fn order(
     id: OrderId,
     as_of: AsOfInput,
 ) -> Result<Option<Order>, Error> {
-    let belongs = until(as_of)?;
+    let until = Until::read(as_of)?;
     let mut walk = Walk::new(ctx, id);
     let mut last = None;
     while let Some(step) = walk.next().await? {
-        if !belongs(&step.event) {
+        if !until.includes(&step.event) {
             break;
         }
         last = Some((step.after, step.event));
@@ -36,20 +36,28 @@ pub(super) async fn order(
     }))
 }
 
-fn until(as_of: AsOfInput) -> Result<Box<dyn Fn(&Recorded) -> bool + Send>, Error> {
-    match as_of {
-        AsOfInput::Revision(revision) => {
-            let Ok(revision) = u64::try_from(revision) else {
-                return Err(error(Code::BadRequest, "a revision is counted from 0"));
-            };
-            Ok(Box::new(move |event: &Recorded| event.revision <= revision))
-        }
-        AsOfInput::Time(time) => Ok(Box::new(move |event: &Recorded| is_by(event, time))),
-    }
+/// How far the past goes, both ends included.
+enum Until {
+    Revision(u64),
+    Time(DateTime<Utc>),
 }
 
-fn is_by(event: &Recorded, time: DateTime<Utc>) -> bool {
-    event.metadata.recorded_at <= time
+impl Until {
+    fn read(as_of: AsOfInput) -> Result<Self, Error> {
+        match as_of {
+            AsOfInput::Revision(revision) => u64::try_from(revision)
+                .map(Self::Revision)
+                .map_err(|_| error(Code::BadRequest, "a revision is counted from 0")),
+            AsOfInput::Time(time) => Ok(Self::Time(time)),
+        }
+    }
+
+    fn includes(&self, event: &Recorded) -> bool {
+        match self {
+            Self::Revision(revision) => event.revision <= *revision,
+            Self::Time(time) => event.metadata.recorded_at <= *time,
+        }
+    }
 }
 
 /// One event of an order, with what it led to.

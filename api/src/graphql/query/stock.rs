@@ -66,10 +66,6 @@ impl Stocks {
     /// How the stock of a SKU came about, the latest first: every receipt, correction, count,
     /// reservation, shipment and return. Needs the scope `stock:read`.
     #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the arguments of the field are those of the schema"
-    )]
     async fn stock_movements(
         &self,
         ctx: &Context<'_>,

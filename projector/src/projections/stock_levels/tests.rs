@@ -103,7 +103,14 @@ fn assert_agree(state: &StockState, draft: &Draft) {
 /// Any command, told by a number that is as good as random.
 fn any_command(number: u64) -> StockCommand {
     let part = |of: u64, divisor: u64| (number / divisor) % of;
-    let location = || LocationCode::new(["east", "main", "west"][part(3, 7) as usize]).unwrap();
+    let location = || {
+        let code = match part(3, 7) {
+            0 => "east",
+            1 => "main",
+            _ => "west",
+        };
+        LocationCode::new(code).unwrap()
+    };
     let (order, count) = (order(part(9, 31)), units(1 + part(9, 311)));
     let movement = MovementId(Uuid::from_u128(part(1_000_000, 13).into()));
     match number % 17 {

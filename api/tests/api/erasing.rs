@@ -1,0 +1,90 @@
+//! `customerErase`: who is meant, what a repetition does, and what it needs.
+
+use serde_json::{Value, json};
+
+use crate::acting::accepted;
+use crate::support::{Api, Whole, code, two_mugs, with, without};
+
+const ERASE: &str = "mutation($input: CustomerEraseInput!) { it: customerErase(input: $input) {
+    keysDestroyed replayed userErrors { __typename field message } } }";
+
+fn with_contact(input: Value) -> Value {
+    with(input, "/contact", json!({ "name": "Anna Smith" }))
+}
+
+fn guests(key: &str) -> Value {
+    with_contact(without(two_mugs(key), "/customer"))
+}
+
+async fn erase(api: &Api, input: Value) -> Value {
+    api.data(ERASE, json!({ "input": input })).await["it"].clone()
+}
+
+fn erased(keys: u32) -> Value {
+    json!({ "keysDestroyed": keys, "replayed": keys == 0, "userErrors": [] })
+}
+
+#[tokio::test]
+async fn a_customer_is_erased_with_what_they_bought_as_a_guest_once() {
+    let whole = Whole::start().await;
+    let api = &whole.api;
+    api.receive(&["MUG"], 20).await;
+    api.place(with_contact(two_mugs("k-1"))).await;
+    api.place(with_contact(two_mugs("k-2"))).await;
+    let guest = api.place(guests("k-3")).await;
+    let attach = json!({ "id": guest["order"]["id"], "customer": "c-17", "idempotencyKey": "a" });
+    accepted(api, "orderCustomerAttach", attach).await;
+    api.place(guests("k-4")).await;
+
+    let input = json!({ "customer": "c-17", "idempotencyKey": "e" });
+    assert_eq!(erase(api, input.clone()).await, erased(2));
+    assert_eq!(erase(api, input.clone()).await, erased(0));
+
+    // Somebody who came back is not touched by a request from before.
+    api.place(with_contact(two_mugs("k-5"))).await;
+    assert_eq!(erase(api, input.clone()).await, erased(0));
+    assert_eq!(erase(api, with(input, "/idempotencyKey", json!("e-2"))).await, erased(1));
+}
+
+#[tokio::test]
+async fn a_guest_is_erased_by_their_order_without_a_postgres() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let placed = api.place(guests("k")).await;
+    let input = json!({ "order": placed["order"]["id"], "idempotencyKey": "e" });
+    assert_eq!(erase(&api, input).await, erased(1));
+}
+
+#[tokio::test]
+async fn a_customer_is_not_half_erased_while_their_orders_cannot_be_found() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    api.place(with_contact(two_mugs("k"))).await;
+    let input = json!({ "customer": "c-17", "idempotencyKey": "e" });
+    let (_, body) = api.ask(ERASE, json!({ "input": input })).await;
+    assert_eq!(code(&body), "UNAVAILABLE", "{body:#}");
+    let again = api.place(with_contact(two_mugs("k"))).await;
+    assert_eq!(again["replayed"], json!(true), "the key is still the same");
+}
+
+#[tokio::test]
+async fn who_is_meant_must_be_said_once_and_be_known() {
+    let whole = Whole::start().await;
+    let api = &whole.api;
+    let nobody = "00000000-0000-0000-0000-000000000001";
+    for (input, kind, field) in [
+        (json!({}), "InvalidInput", "customer"),
+        (json!({ "customer": "c", "order": nobody }), "InvalidInput", "customer"),
+        (json!({ "customer": "no spaces" }), "InvalidInput", "customer"),
+        (json!({ "customer": "c-unknown" }), "NotFound", "customer"),
+        (json!({ "order": nobody }), "NotFound", "order"),
+    ] {
+        let input = with(input, "/idempotencyKey", json!("e"));
+        let refused = erase(api, input).await;
+        let error = &refused["userErrors"][0];
+        assert_eq!(error["__typename"], kind, "{refused:#}");
+        assert_eq!(error["field"], json!(["input", field]), "{refused:#}");
+    }
+    let keyless = erase(api, json!({ "customer": "c-17" })).await;
+    assert_eq!(keyless["userErrors"][0]["field"], json!(["input", "idempotencyKey"]));
+}
