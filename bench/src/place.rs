@@ -44,7 +44,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let calls = 2 * BLOCK * BLOCKS;
     // Order numbers are reserved a hundred at a time, and ahead.
     let numbers = BLOCK * BLOCKS / NUMBERS_TOGETHER + 2;
-    println!("  {written} events written by {calls} calls, at most {numbers} of them for order numbers");
+    println!(
+        "  {written} events written by {calls} calls, at most {numbers} of them for order numbers"
+    );
     println!("  ratio of medians {ratio:.2} (at most {LIMIT})");
     stage.clear().await?;
     let is_one_each = (calls..=calls + numbers).contains(&written);

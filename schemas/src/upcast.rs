@@ -143,6 +143,7 @@ pub fn lift(
 
 #[cfg(test)]
 mod tests {
+    use domain::fulfilment::{FulfilmentStarted, Work};
     use domain::order::OrderPlaced;
     use domain::pricing;
 
@@ -231,6 +232,18 @@ mod tests {
     fn a_capture_of_the_first_days_let_go_of_nothing() {
         let lifted = lift(UPCASTERS, "payment-captured", 1, 2, json!({ "capture": "c" })).unwrap();
         assert_eq!(lifted, json!({ "capture": "c", "isFinal": false }));
+    }
+
+    #[test]
+    fn a_process_of_the_first_days_is_the_acceptance_of_the_order_with_its_id() {
+        let old = include_bytes!("../samples/fulfilment-started.v1.json");
+        let old = serde_json::from_slice(old).unwrap();
+        let lifted = lift(UPCASTERS, "fulfilment-started", 1, 2, old).unwrap();
+        let started: FulfilmentStarted = serde_json::from_value(lifted).unwrap();
+        assert_eq!(started.order, None);
+        let Work::Acceptance(work) = started.work else { panic!("{started:?}") };
+        assert_eq!((work.total.minor, work.reservations.len()), (3330, 1));
+        assert!(work.is_charged() && work.payment_deadline.is_some());
     }
 
     #[test]

@@ -289,3 +289,22 @@ async fn no_mutation_finds_an_order_that_was_never_placed() {
         assert_eq!(error["field"], json!(["input", field]), "{mutation}");
     }
 }
+
+#[tokio::test]
+async fn of_many_edits_of_one_version_one_is_made() {
+    let api = Api::start().await;
+    let order = Acting::on(&api, two_mugs("k")).await;
+    let edits = (0..20).map(|n| {
+        let edit = json!({ "expectedVersion": 0, "addTags": [format!("tag-{n}")] });
+        change(&api, "orderEdit", order.by_id(&format!("e-{n}"), edit))
+    });
+    let answers = futures::future::join_all(edits).await;
+    let (made, others): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer["userErrors"] == json!([]));
+    assert_eq!(made.len(), 1);
+    for other in others {
+        let error = &other["userErrors"][0];
+        assert_eq!((kinds(error), &error["actual"]), (&json!("VersionConflict"), &json!(1)));
+    }
+    assert_eq!(order.state().await.tags.len(), 1);
+}

@@ -44,7 +44,7 @@ async fn orders_are_found_by_any_condition() {
     let all = [&cancelled, &confirmed, &held, &plain];
     let list = "query($where: OrderWhere, $at: String) {
         orders(first: 10, where: $where, atLeast: $at) { nodes { id } }
-        ordersCount(where: $where) { count precision } }";
+        ordersCount(where: $where, atLeast: $at) { count precision } }";
     for (condition, found) in [
         (json!({}), all.to_vec()),
         (json!({ "status": ["CANCELLED"] }), vec![&cancelled]),
@@ -114,7 +114,7 @@ async fn a_customer_has_orders_and_what_they_add_up_to() {
             totals { currencyCode orders cancelledOrders spent { amount } lastOrder { id } }
             orders(first: 2) { nodes { id } pageInfo { hasNextPage } } }
         nobody: customer(reference: \"c-0\") { reference }
-        customers(first: 10, currencyCode: \"GBP\", orderBy: { field: LAST_ORDER_AT, direction: ASC }) {
+        customers(first: 10, currencyCode: \"GBP\", atLeast: $at, orderBy: { field: LAST_ORDER_AT, direction: ASC }) {
             nodes { customer orders firstOrderAt lastOrderId lastOrder { number } } } }";
     let answer = api.data(query, json!({ "at": at })).await;
     let customer = &answer["customer"];

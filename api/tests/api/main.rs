@@ -20,6 +20,7 @@ mod money;
 mod past;
 mod people;
 mod placing;
+mod processes;
 mod refusals;
 mod stocks;
 mod writing;

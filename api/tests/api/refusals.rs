@@ -24,13 +24,14 @@ fn vat(rate: &str, pounds: &str) -> Value {
     json!({ "title": "VAT", "rate": rate, "amount": { "amount": pounds } })
 }
 
-#[tokio::test]
-async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
-    let api = Api::start().await;
-    api.receive(&["MUG"], 10).await;
-    let long = |length: usize| json!("x".repeat(length));
+/// An order, what is wrong with it, and where.
+type Case = (Value, &'static str, Vec<String>);
+
+/// Wrong lines and totals.
+fn lines_and_totals() -> Vec<Case> {
     let order = || two_mugs("k-1");
-    let cases: Vec<(Value, &str, Vec<String>)> = vec![
+    let long = |length: usize| json!("x".repeat(length));
+    vec![
         (with(order(), "/lines/0/quantity", json!(0)), "InvalidInput", line("quantity")),
         (with(order(), "/lines/0/quantity", json!(-1)), "InvalidInput", line("quantity")),
         (with(order(), "/lines/0/quantity", json!(10_000_001)), "InvalidInput", line("quantity")),
@@ -72,6 +73,14 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
             "InvalidInput",
             at("total/currencyCode"),
         ),
+    ]
+}
+
+/// Wrong terms.
+fn terms() -> Vec<Case> {
+    let order = || two_mugs("k-1");
+    let long = |length: usize| json!("x".repeat(length));
+    vec![
         (with(order(), "/currencyCode", json!("XYZ")), "InvalidInput", at("currencyCode")),
         (with(order(), "/country", json!("uk")), "InvalidInput", at("country")),
         (with(order(), "/country", json!("G")), "InvalidInput", at("country")),
@@ -80,6 +89,25 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
         (with(order(), "/paymentToken", json!("4111 1111")), "InvalidInput", at("paymentToken")),
         (without(order(), "/paymentToken"), "InvalidInput", at("paymentToken")),
         (with(order(), "/idempotencyKey", json!("")), "InvalidInput", at("idempotencyKey")),
+        (with(order(), "/idempotencyKey", long(256)), "InvalidInput", at("idempotencyKey")),
+        (without(order(), "/idempotencyKey"), "InvalidInput", at("idempotencyKey")),
+        (
+            with(
+                without(order(), "/paymentToken"),
+                "/imported",
+                json!({ "placedAt": "2999-01-01T00:00:00Z", "reference": "1" }),
+            ),
+            "InvalidInput",
+            at("imported/placedAt"),
+        ),
+    ]
+}
+
+/// Wrong words about persons and orders.
+fn words() -> Vec<Case> {
+    let order = || two_mugs("k-1");
+    let long = |length: usize| json!("x".repeat(length));
+    vec![
         (
             with(order(), "/externalReference", json!("A 1")),
             "InvalidInput",
@@ -117,6 +145,13 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
             "InvalidInput",
             at("metadata/1/key"),
         ),
+    ]
+}
+
+/// Wrong discounts and taxes.
+fn discounts_and_taxes() -> Vec<Case> {
+    let order = || two_mugs("k-1");
+    vec![
         (
             with(order(), "/lines/0/discounts", json!([off("9.91")])),
             "InvalidInput",
@@ -143,18 +178,14 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
             "InvalidInput",
             line("taxes/0/amount/amount"),
         ),
-        (with(order(), "/idempotencyKey", long(256)), "InvalidInput", at("idempotencyKey")),
-        (without(order(), "/idempotencyKey"), "InvalidInput", at("idempotencyKey")),
-        (
-            with(
-                without(order(), "/paymentToken"),
-                "/imported",
-                json!({ "placedAt": "2999-01-01T00:00:00Z", "reference": "1" }),
-            ),
-            "InvalidInput",
-            at("imported/placedAt"),
-        ),
-    ];
+    ]
+}
+
+#[tokio::test]
+async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let cases = [lines_and_totals(), terms(), words(), discounts_and_taxes()].concat();
     for (input, kind, field) in cases {
         let refused = api.place(input.clone()).await;
         let error = &refused["userErrors"][0];
@@ -164,7 +195,7 @@ async fn a_wrong_order_is_refused_with_the_path_of_what_is_wrong() {
         assert!(!error["message"].as_str().unwrap().is_empty());
         assert_eq!((&refused["order"], &refused["position"]), (&Value::Null, &Value::Null));
     }
-    let placed = api.place(order()).await;
+    let placed = api.place(two_mugs("k-1")).await;
     assert_eq!(placed["replayed"], json!(false), "a refusal left something behind: {placed:#}");
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Credited {
 type Sale = (String, Sku, i64);
 
 /// Units of one line of an order that have not come back.
-struct Line<'a> {
+struct Sold<'a> {
     invoice: &'a str,
     line: usize,
     left: i64,
@@ -60,7 +60,7 @@ pub(crate) fn undo(mut orders: Vec<&Document>, mut notes: Vec<Document>) -> Matc
     orders.sort_by_key(|order| when(order));
     let mut orders = orders.into_iter().peekable();
     // What was sold so far, the latest last.
-    let mut sold: HashMap<Sale, Vec<Line>> = HashMap::new();
+    let mut sold: HashMap<Sale, Vec<Sold>> = HashMap::new();
     let mut matched = Matched::default();
     for note in notes {
         let date = note.rows[0].date;
@@ -72,17 +72,17 @@ pub(crate) fn undo(mut orders: Vec<&Document>, mut notes: Vec<Document>) -> Matc
     matched
 }
 
-fn remember<'a>(sold: &mut HashMap<Sale, Vec<Line<'a>>>, order: &'a Document) {
+fn remember<'a>(sold: &mut HashMap<Sale, Vec<Sold<'a>>>, order: &'a Document) {
     let Some(customer) = &order.rows[0].customer else { return };
     // Backwards, so that of two equal lines the first is found first.
     for (line, row) in order.rows.iter().enumerate().rev() {
         let sale = (customer.clone(), row.sku.clone(), row.unit_price.minor);
-        let line = Line { invoice: &order.number, line, left: row.quantity };
+        let line = Sold { invoice: &order.number, line, left: row.quantity };
         sold.entry(sale).or_default().push(line);
     }
 }
 
-fn undo_one(sold: &mut HashMap<Sale, Vec<Line>>, note: Document, matched: &mut Matched) {
+fn undo_one(sold: &mut HashMap<Sale, Vec<Sold>>, note: Document, matched: &mut Matched) {
     let customer = note.rows[0].customer.clone();
     let (mut returned, mut rest) = (BTreeMap::<String, Returned>::new(), vec![]);
     let mut untouched = 0;
@@ -116,7 +116,7 @@ fn undo_one(sold: &mut HashMap<Sale, Vec<Line>>, note: Document, matched: &mut M
 }
 
 /// Takes up to `units` from the latest lines first: invoice, line and units of each.
-fn take(lines: &mut Vec<Line>, units: i64) -> Vec<(String, usize, i64)> {
+fn take(lines: &mut Vec<Sold>, units: i64) -> Vec<(String, usize, i64)> {
     let (mut wanted, mut taken) = (units, vec![]);
     while wanted > 0
         && let Some(latest) = lines.last_mut()

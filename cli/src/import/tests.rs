@@ -116,9 +116,13 @@ fn countries_go_by_name_code_or_unknown() {
     assert_eq!(code_of("Unspecified").as_str(), "ZZ");
 }
 
-/// What a file's credit notes take back: note, invoice, units by line; and what stays a credit note:
-/// note, units.
-fn undone(rows: &str) -> (Vec<(String, String, Vec<(usize, i64)>)>, Vec<(String, Vec<i64>)>) {
+/// Note, invoice, units by line.
+type TakenBack = (String, String, Vec<(usize, i64)>);
+/// Note, units.
+type Kept = (String, Vec<i64>);
+
+/// What a file's credit notes take back, and what stays a credit note.
+fn undone(rows: &str) -> (Vec<TakenBack>, Vec<Kept>) {
     let Sorted { invoices, credit_notes, .. } = sorted(rows);
     let in_all = |documents: &[Document]| -> i128 {
         documents.iter().flat_map(|it| &it.rows).map(Row::gross).sum()
@@ -140,11 +144,11 @@ fn undone(rows: &str) -> (Vec<(String, String, Vec<(usize, i64)>)>, Vec<(String,
     )
 }
 
-fn from(note: &str, invoice: &str, lines: &[(usize, i64)]) -> (String, String, Vec<(usize, i64)>) {
+fn from(note: &str, invoice: &str, lines: &[(usize, i64)]) -> TakenBack {
     (note.to_owned(), invoice.to_owned(), lines.to_vec())
 }
 
-fn kept(note: &str, units: &[i64]) -> (String, Vec<i64>) {
+fn kept(note: &str, units: &[i64]) -> Kept {
     (note.to_owned(), units.to_vec())
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ids::{OrderId, Sku};
-use domain::order::{Order, OrderStatus, PlacedOrder};
+use domain::order::{DispatchPolicy, Order, OrderStatus, PlacedOrder};
 use domain::stock::Stock;
 use journal::{Journal, Repository, SystemClock};
 use serde_json::{Value, json};
@@ -20,19 +20,27 @@ const UNITS: i64 = 100_000;
 /// Orders that were acknowledged, and by which key.
 type Acknowledged = Arc<Mutex<BTreeMap<String, String>>>;
 
-/// Places orders until the store is gone; cancels some, holds some for a while, sends some back.
+/// Places orders until the store is gone; cancels some, holds some for a while, and sends some of the
+/// orders back that were acknowledged before.
 async fn buy(api: Api, buyer: u32, round: u32, acknowledged: Acknowledged) {
     for number in 0.. {
         let key = format!("{round}-{buyer}-{number}");
         let token = if number % 7 == 3 { "tok_declined" } else { "tok_ok" };
         let capture = if number % 3 == 1 { "AT_ONCE" } else { "ON_SHIP" };
-        let more = json!({ "policies": { "capture": capture }, "externalReference": key });
+        let dispatch = if waits(number) { "MANUAL" } else { "AUTOMATIC" };
+        let policies = json!({ "capture": capture, "dispatch": dispatch });
+        let more = json!({ "policies": policies, "externalReference": key });
         match api.try_place_with("MUG", &key, token, more).await {
             Ok(order) => {
                 acknowledged.lock().await.insert(order.clone(), key);
                 match number % 5 {
                     2 => hold_and_release(&api, &order).await,
-                    3 => send_back(&api, &order).await,
+                    3 => {
+                        let all = acknowledged.lock().await.len();
+                        let some = (number + 3 * buyer) as usize % all;
+                        let earlier = acknowledged.lock().await.keys().nth(some).cloned();
+                        send_back(&api, &earlier.unwrap()).await;
+                    }
                     4 => cancel(&api, &order).await,
                     _ => {}
                 }
@@ -40,6 +48,12 @@ async fn buy(api: Api, buyer: u32, round: u32, acknowledged: Acknowledged) {
             Err(_) => return,
         }
     }
+}
+
+/// Whether the order waits for a warehouse that never sends it: it is cancelled when its money is held
+/// or paid already.
+const fn waits(number: u32) -> bool {
+    number % 4 == 1
 }
 
 /// Too late, too early, or the store is gone: all are fine.
@@ -127,14 +141,22 @@ async fn check_all(store: &Store, acknowledged: &BTreeMap<String, String>) {
     .await;
     for order in &all {
         release(&store.api, order).await;
+        let id: OrderId = order.parse().unwrap();
+        let placed = orders.load(&id).await.unwrap().unwrap();
+        let policies = placed.state.placed().unwrap().details.policies;
+        if policies.dispatch == DispatchPolicy::Manual {
+            cancel(&store.api, order).await;
+        }
     }
     let (mut sold, mut paid) = (0, 0);
+    let mut census = BTreeMap::new();
     for order in &all {
         store.api.settled(order).await;
         let id: OrderId = order.parse().unwrap();
         let folded = orders.load(&id).await.unwrap().unwrap();
         let placed = folded.state.placed().unwrap();
         check_order(placed, order);
+        *census.entry((placed.status.code(), placed.payment_status().code(), placed.return_status().code())).or_insert(0) += 1;
         assert_eq!(shown(&store.api, order).await, rendered(placed, folded.revision), "{order}");
         let line = &placed.lines[0];
         sold += i64::from(line.shipped) - i64::from(line.returned);
@@ -147,6 +169,7 @@ async fn check_all(store: &Store, acknowledged: &BTreeMap<String, String>) {
     let stock = stock.load(&mug).await.unwrap().unwrap().state;
     assert_eq!((stock.on_hand(), stock.reserved()), ((UNITS - sold).unsigned_abs(), 0));
     check_money(store, paid).await;
+    dbg!(&census);
 }
 
 /// What must hold of every order that has come to its end.
@@ -161,7 +184,10 @@ fn check_order(placed: &PlacedOrder, order: &str) {
             assert_eq!(captured, placed.total(), "{order} was paid, once");
             assert!(refunded <= 100 * i64::from(line.refunded), "{order}");
         }
-        _ => {
+        OrderStatus::Pending
+        | OrderStatus::Confirmed
+        | OrderStatus::Cancelled(_)
+        | OrderStatus::Rejected(_) => {
             assert_eq!((line.shipped, captured - refunded), (0, 0), "{order} was given up");
         }
     }

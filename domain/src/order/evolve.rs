@@ -243,7 +243,7 @@ impl PlacedOrder {
             OrderEvent::ReturnRequested(requested) => {
                 for units in &requested.lines {
                     self.on_line(units, |ledger, units| {
-                        add_units(&mut ledger.return_requested, units)
+                        add_units(&mut ledger.return_requested, units);
                     });
                 }
                 let book = ReturnBook {

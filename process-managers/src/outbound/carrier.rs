@@ -70,7 +70,7 @@ impl Carrier {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub(crate) fn new(base_url: &str, timeout: Duration) -> reqwest::Result<Self> {
-        Partner::new("the carrier", base_url, timeout).map(Self)
+        Ok(Self(Partner::new("the carrier", base_url, timeout)?.who_knows_people()))
     }
 
     /// Path of `shipment` of `order`. The shipment of the days when an order had one has the key that

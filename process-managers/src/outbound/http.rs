@@ -59,7 +59,13 @@ pub(super) struct Partner {
     base_url: String,
     client: reqwest::Client,
     breaker: Breaker,
+    knows_people: bool,
 }
+
+/// In place of the words of a partner who knows people.
+const NOT_KEPT: &str = "its words are not kept, because they may repeat an address";
+/// Bytes of a partner's code.
+const LONGEST_CODE: usize = 64;
 
 /// What a partner answered to a call that it did not refuse.
 #[derive(Debug)]
@@ -84,7 +90,17 @@ impl Partner {
             .user_agent(concat!("orderstore/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let base_url = base_url.trim_end_matches('/').to_owned();
-        Ok(Self { name, base_url, client, breaker: Breaker::default() })
+        Ok(Self { name, base_url, client, breaker: Breaker::default(), knows_people: false })
+    }
+
+    /// One who is told names and addresses. What is said about a failure is recorded in clear, and
+    /// such a partner may repeat them, so of its answers only the code is kept.
+    pub(super) fn who_knows_people(self) -> Self {
+        Self { knows_people: true, ..self }
+    }
+
+    fn words(&self, words: impl Into<String>) -> String {
+        if self.knows_people { NOT_KEPT.to_owned() } else { words.into() }
     }
 
     /// Calls `path`. An answer below 300 is read as `T`.
@@ -131,7 +147,7 @@ impl Partner {
             let body = serde_json::from_slice(&bytes).map_err(|error| PartnerError::InTrouble {
                 partner: self.name,
                 status: status.as_u16(),
-                reason: format!("an answer that cannot be read: {error}"),
+                reason: format!("an answer that cannot be read: {}", self.words(error.to_string())),
             })?;
             return Ok(Answer { pending: status == StatusCode::ACCEPTED, body });
         }
@@ -151,7 +167,7 @@ impl Partner {
     fn failure(&self, status: StatusCode, bytes: &[u8]) -> PartnerError {
         let answer: Value = serde_json::from_slice(bytes).unwrap_or_default();
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-        let (partner, reason) = (self.name, text("message"));
+        let (partner, reason) = (self.name, self.words(text("message")));
         let may_pass = status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT;
@@ -159,7 +175,9 @@ impl Partner {
         if may_pass {
             return PartnerError::InTrouble { partner, status, reason };
         }
-        PartnerError::Refused { partner, status, code: text("code"), reason }
+        let telling = |code: &String| !self.knows_people || is_code(code);
+        let code = Some(text("code")).filter(telling).unwrap_or_default();
+        PartnerError::Refused { partner, status, code, reason }
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> PartnerError {
@@ -172,4 +190,10 @@ impl Partner {
         };
         PartnerError::NoAnswer { partner: self.name, reason }
     }
+}
+
+/// Whether it is a word for programs, and not a sentence.
+fn is_code(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.len() <= LONGEST_CODE && text.chars().all(allowed)
 }

@@ -8,9 +8,12 @@ use domain::order::{
 use domain::personal::PostalAddress;
 use domain::quantity::Quantity;
 use domain::shipment::{BookedParcel, ShipmentStage, TrackingStatus};
+use futures::TryStreamExt as _;
+use journal::Position;
+use process_managers::Options;
 use serde_json::json;
 
-use crate::shop::{Shop, Wanted};
+use crate::shop::{Shop, Wanted, start};
 
 /// A confirmed order whose goods the warehouse sends.
 async fn confirmed(shop: &Shop, units: i64) -> OrderId {
@@ -194,5 +197,44 @@ async fn a_shipment_to_somebody_who_was_erased_is_parked() {
     assert_eq!(shop.finished(shipment).await, Outcome::Cancelled);
     shop.comes_to_rest().await;
     assert_eq!(shop.charged(order).await.held(), 0);
+    manager.stop().await;
+}
+
+/// A carrier that refuses every booking with these words.
+async fn a_carrier_that_says(answer: &'static str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"}") {
+                assert_ne!(socket.read_buf(&mut request).await.unwrap(), 0);
+            }
+            let head = "HTTP/1.1 422 Unprocessable\r\nconnection: close\r\ncontent-length:";
+            let answer = format!("{head} {}\r\n\r\n{answer}", answer.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_a_carrier_says_about_an_address_is_not_recorded() {
+    let said = r#"{ "code": "address_unknown", "message": "no Larkspur Crescent in York" }"#;
+    let shop = Shop::open().await;
+    let options = Options { carrier: Some(a_carrier_that_says(said).await), ..shop.options() };
+    let manager = start(&shop.journal, &options);
+    shop.receive("MUG", 1).await;
+    let order = shop.place(&[("MUG", 1)], "tok_ok").await;
+    let state = shop.becomes(order, |order| !order.shipments.is_empty()).await;
+    let shipment = *state.shipments.keys().next().unwrap();
+    shop.reaches(shipment, |phase| *phase == Phase::Parked(Step::BookShipment)).await;
+
+    let events: Vec<_> = shop.journal.read_all(Position::START).try_collect().await.unwrap();
+    let recorded: String =
+        events.iter().map(|event| String::from_utf8_lossy(&event.data).into_owned()).collect();
+    assert!(recorded.contains("address_unknown") && !recorded.contains("Larkspur"));
     manager.stop().await;
 }

@@ -116,8 +116,7 @@ impl Outcome {
     }
 }
 
-/// A payload of a mutation of one order, with more fields if need be. Each of those is made from the
-/// order as it is after the change.
+/// A payload of a mutation of one order, with more fields if need be, which begin empty.
 macro_rules! order_payload {
     (
         $(#[$doc:meta])* $name:ident
@@ -303,7 +302,8 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// What [`execute`](Self::execute) would do, without doing it.
+    /// What [`execute`](Self::execute) would do, without doing it. Nothing is appended to the order;
+    /// what was sealed for it may have led to the first key of a person.
     pub(crate) async fn preview(mut self, command: Option<OrderCommand>) -> Result<Outcome, Error> {
         let (command, _) = match self.ready(command) {
             Ok(ready) => ready,
@@ -362,24 +362,32 @@ impl<'a> Change<'a> {
 
     /// The rule that was broken, in the words of the input.
     async fn explain(mut self, broken: &domain_order::OrderRejection) -> Result<Outcome, Error> {
-        self.before = Before::NotRead;
-        let error =
-            if let domain_order::OrderRejection::InvalidTransition { status, action } = broken {
-                // What is allowed is said by the order as it is now; this is not the usual way.
-                let allowed = self.order().await?.map(OrderAction::allowed_by).unwrap_or_default();
-                OrderAction::of(*action).map(|action| {
-                let (field, from) = (self.places.order(), status.into());
-                user_error!(
-                    InvalidTransition, field, broken, from: from, action: action, allowed: allowed
-                )
-            })
-            } else {
-                user_error_of(broken, &self.places)
-            };
+        let error = match user_error_of(broken, &self.places) {
+            Some(error) => Some(error),
+            None => self.not_allowed(broken).await?,
+        };
         match error {
             Some(error) => Ok(Outcome::refused(vec![error])),
             None => Err(internal(self.ctx, broken)),
         }
+    }
+
+    /// What is not allowed now comes with what is: the order is read once more, as it is by now.
+    async fn not_allowed(
+        &mut self,
+        broken: &domain_order::OrderRejection,
+    ) -> Result<Option<UserError>, Error> {
+        let domain_order::OrderRejection::InvalidTransition { status, action } = broken else {
+            return Ok(None);
+        };
+        let Some(action) = OrderAction::of(*action) else { return Ok(None) };
+        self.before = Before::NotRead;
+        let allowed = self.order().await?.map(OrderAction::allowed_by).unwrap_or_default();
+        let (at, from) = (self.places.order(), status.into());
+        let error = user_error!(
+            InvalidTransition, at, broken, from: from, action: action, allowed: allowed
+        );
+        Ok(Some(error))
     }
 }
 

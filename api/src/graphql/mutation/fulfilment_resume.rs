@@ -1,11 +1,11 @@
 //! `fulfilmentResume`.
 
 use async_graphql::{Context, Error, InputObject, Object, SimpleObject};
-use domain::fulfilment::{FulfilmentCommand, FulfilmentRejection};
-use domain::ids::ProcessId;
+use domain::fulfilment::{FulfilmentCommand, FulfilmentRejection, FulfilmentState};
+use domain::ids::{OrderId, ProcessId};
 use uuid::Uuid;
 
-use crate::graphql::error::rejection;
+use crate::graphql::error::{rejection, store_error};
 use crate::graphql::input::read_key;
 use crate::graphql::model::Process;
 use crate::graphql::request::{Caller, Services};
@@ -53,12 +53,19 @@ impl FulfilmentResume {
         let Some(key) = read_key(input.idempotency_key.as_deref(), caller, &mut problems) else {
             return Ok(refused(problems.into_errors()));
         };
-        let Some(id) = input.process_id.or(input.order_id).map(ProcessId) else {
-            let message = "say which process: processId, or orderId for the order's acceptance";
-            return Ok(refused(vec![UserError::invalid(at!["processId"], message)]));
+        let (id, named) = match (input.process_id, input.order_id) {
+            (Some(id), _) => (ProcessId(id), at!["processId"]),
+            (None, Some(id)) => (ProcessId(id), at!["orderId"]),
+            (None, None) => {
+                let message = "say which process: processId, or orderId for the order's acceptance";
+                return Ok(refused(vec![UserError::invalid(at!["processId"], message)]));
+            }
         };
+        let loaded = services.fulfilments.load(&id).await;
+        let loaded = loaded.map_err(|cause| store_error(ctx, &cause))?;
+        let order = loaded.map_or(OrderId(id.0), |loaded| order_of(id, &loaded.state));
         let command_id = caller.command_id(&["fulfilmentResume", &id.to_string(), key.as_str()]);
-        let context = caller.context(command_id, id.0);
+        let context = caller.context(command_id, order.0);
         match services.fulfilments.execute(&id, FulfilmentCommand::Resume, context).await {
             Ok(executed) => Ok(FulfilmentResumePayload {
                 process: Process::executed(id, &executed),
@@ -68,10 +75,18 @@ impl FulfilmentResume {
             }),
             Err(cause) => match rejection(ctx, cause)? {
                 broken @ FulfilmentRejection::NotStarted => {
-                    Ok(refused(vec![UserError::not_found(at!["processId"], broken)]))
+                    Ok(refused(vec![UserError::not_found(named, broken)]))
                 }
             },
         }
+    }
+}
+
+/// The order that a process works for, as far as it still says so.
+fn order_of(process: ProcessId, state: &FulfilmentState) -> OrderId {
+    match state {
+        FulfilmentState::Running(progress) => progress.started.order_of(process),
+        FulfilmentState::NotStarted | FulfilmentState::Finished(_) => OrderId(process.0),
     }
 }
 

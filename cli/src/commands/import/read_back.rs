@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 
-/// Nothing may stand still for so long.
+/// So long one document may take to be as it should be, once those before it are.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause before another look at it.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What was imported: documents by id, with what they sum up to in minor units.
 #[derive(Debug, Default)]
@@ -45,6 +47,9 @@ const ORDERS: &str = "query($after: String, $where: OrderWhere) { \
     nodes { id status total: originalTotal { amount } captured { amount } refunded { amount } \
     refunds { status } } pageInfo { hasNextPage endCursor } } }";
 
+const ORDER: &str = "query($id: UUID!) { it: order(id: $id) { id status \
+    total: originalTotal { amount } captured { amount } refunded { amount } refunds { status } } }";
+
 const CREDIT_NOTES: &str = "query($after: String) { it: creditNotes(first: 100, after: $after) { \
     nodes { id number channel total { amount } } pageInfo { hasNextPage endCursor } } }";
 
@@ -55,12 +60,11 @@ impl ReadBack<'_> {
         imported: &Imported,
         bar: &ProgressBar,
     ) -> anyhow::Result<()> {
-        let is_there = |node: &Value, order: &Order| {
+        let is_delivered = |node: &Value, order: &Order| {
             self.must_be(node, "total", order.total)?;
             Ok(node["status"] == "COMPLETED")
         };
-        let filter = self.orders_of(imported);
-        self.find_all(ORDERS, &filter, &imported.orders, is_there, bar).await.context("orders")
+        self.orders_are(imported, is_delivered, bar).await
     }
 
     /// Waits until every document shows what was imported: orders paid, and paid back.
@@ -77,17 +81,69 @@ impl ReadBack<'_> {
                 && self.amount(node, "refunded")? == order.refunded
                 && refunds.iter().all(|refund| refund["status"] == "DONE"))
         };
-        let filter = self.orders_of(imported);
-        self.find_all(ORDERS, &filter, &imported.orders, is_settled, bar)
+        self.orders_are(imported, is_settled, bar).await?;
+        self.credit_notes_are(imported).await
+    }
+
+    /// Waits until all imported orders are as they should be: looks at all of them once, and then at
+    /// those that were not, one after another.
+    async fn orders_are(
+        &self,
+        imported: &Imported,
+        is_settled: impl Fn(&Value, &Order) -> anyhow::Result<bool>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let mut waiting = imported.orders.clone();
+        self.for_each(ORDERS, &self.orders_of(imported), |node| {
+            let id = node["id"].as_str().context("no id")?;
+            if let Some(order) = waiting.get(id)
+                && is_settled(node, order)?
+            {
+                waiting.remove(id);
+                bar.inc(1);
+            }
+            Ok(())
+        })
+        .await
+        .context("orders")?;
+        for (id, order) in waiting {
+            let since = Instant::now();
+            loop {
+                let shown: Value = self.client.run(ORDER, json!({ "id": id })).await?;
+                if !shown["it"].is_null() && is_settled(&shown["it"], &order)? {
+                    break;
+                }
+                ensure!(
+                    since.elapsed() < PATIENCE,
+                    "the order {id} is not as it was imported: {shown}; expected {order:?}"
+                );
+                tokio::time::sleep(PAUSE).await;
+            }
+            bar.inc(1);
+        }
+        Ok(())
+    }
+
+    /// Waits until all imported credit notes are there.
+    async fn credit_notes_are(&self, imported: &Imported) -> anyhow::Result<()> {
+        let (mut waiting, since) = (imported.credit_notes.clone(), Instant::now());
+        while !waiting.is_empty() {
+            self.for_each(CREDIT_NOTES, &json!({}), |node| {
+                let id = node["id"].as_str().context("no id")?;
+                waiting.remove(id).map_or(Ok(()), |total| self.must_be(node, "total", total))
+            })
             .await
-            .context("orders")?;
-        let is_there = |node: &Value, total: &i128| {
-            self.must_be(node, "total", *total)?;
-            Ok(true)
-        };
-        self.find_all(CREDIT_NOTES, &json!({}), &imported.credit_notes, is_there, bar)
-            .await
-            .context("credit notes")
+            .context("credit notes")?;
+            let missing = waiting.len();
+            ensure!(
+                missing == 0 || since.elapsed() < PATIENCE,
+                "{missing} credit notes are missing"
+            );
+            if missing > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
     }
 
     /// Credit notes that were issued on the channel before: what they come to, by number.
@@ -125,54 +181,6 @@ impl ReadBack<'_> {
     fn amount(&self, node: &Value, field: &str) -> anyhow::Result<i128> {
         let shown = node[field]["amount"].as_str().unwrap_or("");
         Ok(i128::from(Money::parse(shown, self.currency)?.minor))
-    }
-
-    /// Looks again and again until all `expected` documents are there and as they should be.
-    async fn find_all<T>(
-        &self,
-        query: &str,
-        variables: &Value,
-        expected: &HashMap<String, T>,
-        is_settled: impl Fn(&Value, &T) -> anyhow::Result<bool>,
-        bar: &ProgressBar,
-    ) -> anyhow::Result<()> {
-        let (mut settled, mut since) = (0, Instant::now());
-        while settled < expected.len() {
-            let found = self.settled(query, variables, expected, &is_settled).await?;
-            if found != settled {
-                (settled, since) = (found, Instant::now());
-                bar.set_position(settled as u64);
-            }
-            let of = expected.len();
-            ensure!(
-                since.elapsed() < PATIENCE,
-                "{settled} of {of} are as they were imported, then nothing moved"
-            );
-            if settled < of {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// How many of the `expected` documents are as they should be.
-    async fn settled<T>(
-        &self,
-        query: &str,
-        variables: &Value,
-        expected: &HashMap<String, T>,
-        is_settled: impl Fn(&Value, &T) -> anyhow::Result<bool>,
-    ) -> anyhow::Result<usize> {
-        let mut settled = 0;
-        self.for_each(query, variables, |node| {
-            let id = node["id"].as_str().context("no id")?;
-            if let Some(expected) = expected.get(id) {
-                settled += usize::from(is_settled(node, expected)?);
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(settled)
     }
 
     async fn for_each(

@@ -154,16 +154,19 @@ impl Importer {
 
     /// Takes `steps` one after another, in one request; refused when one of them is.
     async fn mutate(&self, steps: &[Step]) -> anyhow::Result<Fate> {
-        let (mut head, mut body, mut variables) = (String::new(), String::new(), Map::new());
-        for Step { field, wanted, input } in steps {
-            let capital = field[..1].to_uppercase();
-            head += &format!("${field}: {capital}{}Input! ", &field[1..]);
-            body += &format!(
-                "{field}(input: ${field}) {{ {wanted} userErrors {{ code message field }} }} "
-            );
-            variables.insert((*field).to_owned(), input.clone());
-        }
-        let query = format!("mutation({head}) {{ {body} }}");
+        let declare = |Step { field, .. }: &Step| {
+            format!("${field}: {}{}Input!", field[..1].to_uppercase(), &field[1..])
+        };
+        let take = |Step { field, wanted, .. }: &Step| {
+            format!("{field}(input: ${field}) {{ {wanted} userErrors {{ code message field }} }}")
+        };
+        let [head, body] = [
+            steps.iter().map(declare).collect::<Vec<_>>(),
+            steps.iter().map(take).collect::<Vec<_>>(),
+        ];
+        let query = format!("mutation({}) {{ {} }}", head.join(" "), body.join(" "));
+        let inputs = steps.iter().map(|it| (it.field.to_owned(), it.input.clone()));
+        let variables: Map<String, Value> = inputs.collect();
         let answer: Value = self.client.run(&query, Value::Object(variables)).await?;
         let mut id = "";
         for Step { field, .. } in steps {

@@ -50,6 +50,7 @@ fn details(handling: Handling) -> OrderDetails {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "reads as a sentence at every call")]
 fn asked(event: OrderEvent) -> Option<(ProcessId, Work)> {
     let asked = asked_for(ORDER, &event, 7, deadline())?;
     assert_eq!(asked.1.order, Some(ORDER));
