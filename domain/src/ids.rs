@@ -89,6 +89,10 @@ impl OrderId {
 }
 
 impl PaymentId {
+    /// What stands for the payment of an order of the days when orders did not say how they were
+    /// paid: its first one, [`PaymentId::of`].
+    pub const OF_THE_FIRST_DAYS: Self = Self(Uuid::nil());
+
     /// The payment that `order` was placed with.
     pub fn of(order: OrderId) -> Self {
         Self(derive_uuid(&["payment", &order.to_string()]))

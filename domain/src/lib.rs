@@ -7,7 +7,7 @@
 //! [`personal`] data, [`quantity`]); the [`pricing`] of orders; the aggregates [`order`],
 //! [`stock`], [`payment`], [`shipment`] and [`credit_note`]; what orders are called by
 //! ([`numbering`], [`reference`]); the keys of persons ([`data_key`], [`erasure`]); and
-//! [`fulfilment`], the process that takes an order through the others.
+//! [`fulfilment`], the processes that do what an order asks for.
 
 pub mod decider;
 pub mod ids;

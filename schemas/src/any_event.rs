@@ -35,7 +35,7 @@ pub enum AnyEvent {
     DataKey(DataKeyEvent),
     /// Of the erasure of a person.
     Erasure(ErasureEvent),
-    /// Of a fulfilment process.
+    /// Of a process.
     Fulfilment(FulfilmentEvent),
 }
 

@@ -1,4 +1,4 @@
-//! What can have happened to a fulfilment process. Stored: see `schemas`.
+//! What can have happened to a process. Stored: see `schemas`.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::work::Work;
 use crate::ids::{OrderId, ProcessId, Sku};
 use crate::order::CancelReason;
 
-/// Everything that can have happened to a fulfilment process.
+/// Everything that can have happened to a process.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FulfilmentEvent {
     /// It began.

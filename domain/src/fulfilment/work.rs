@@ -302,7 +302,11 @@ pub fn asked_for(
             (derived(["void", &payment.to_string(), &revision.to_string()]), Work::Void { payment })
         }
         OrderEvent::RefundRequested(requested) => {
-            let (refund, payment, amount) = (requested.refund, requested.payment, requested.amount);
+            let (refund, amount) = (requested.refund, requested.amount);
+            let payment = match requested.payment {
+                PaymentId::OF_THE_FIRST_DAYS => PaymentId::of(order),
+                payment => payment,
+            };
             (refund.into(), Work::Refund { refund, payment, amount })
         }
         OrderEvent::LinesCancelled(cancelled) if !cancelled.released.is_empty() => {

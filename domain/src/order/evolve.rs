@@ -1,16 +1,16 @@
 //! What each event does to the document. Total: what is in the log has happened.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::details::LineKind;
+use super::details::{Handling, LineKind};
 use super::event::{
     OrderEvent, OrderPlaced, OrderRefundRequested, OrderReturnReceived, OrderShipmentDispatched,
     OrderShipmentRequested,
 };
 use super::state::{
     Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
-    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus,
+    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, UnitsMoved,
 };
 use super::terms::{Disposition, LineAllocation, LineUnits, ShippedBy};
 use crate::ids::{LocationCode, PaymentId, ReturnId, ShipmentId};
@@ -60,7 +60,7 @@ impl PlacedOrder {
             chargebacks: BTreeMap::new(),
             shipments: BTreeMap::new(),
             returns: BTreeMap::new(),
-            movements: BTreeSet::new(),
+            movements: BTreeMap::new(),
             details,
         }
     }
@@ -110,7 +110,8 @@ impl PlacedOrder {
                 }
             }
             OrderEvent::LinesCancelled(cancelled) => {
-                self.movements.insert(cancelled.movement);
+                let moved = UnitsMoved::Cancelled(cancelled.lines.clone());
+                self.movements.insert(cancelled.movement, moved);
                 for units in &cancelled.lines {
                     self.on_line(units, |ledger, units| add_units(&mut ledger.cancelled, units));
                 }
@@ -120,7 +121,8 @@ impl PlacedOrder {
             }
 
             OrderEvent::PaymentRequested(requested) => {
-                self.payments.entry(requested.payment).or_default();
+                let book = self.payments.entry(requested.payment).or_default();
+                book.requested = requested.amount.minor;
             }
             OrderEvent::PaymentAuthorised(authorised) => {
                 let book = self.payments.entry(authorised.payment).or_default();
@@ -169,7 +171,12 @@ impl PlacedOrder {
                 let Some(capture) = self.captures.get_mut(&failed.capture) else { return };
                 capture.status = MovementStatus::Failed(failed.code.clone());
                 let (payment, amount) = (capture.payment, capture.amount);
-                self.on_payment(payment, |book| add_money(&mut book.capturing, -amount));
+                self.on_payment(payment, |book| {
+                    add_money(&mut book.capturing, -amount);
+                    if book.expired {
+                        book.let_go();
+                    }
+                });
             }
             OrderEvent::VoidRequested(requested) => {
                 self.on_payment(requested.payment, |book| book.voiding = true);
@@ -366,7 +373,8 @@ impl PlacedOrder {
     }
 
     fn receive(&mut self, received: &OrderReturnReceived) {
-        self.movements.insert(received.movement);
+        let moved = UnitsMoved::Received(received.goods.clone());
+        self.movements.insert(received.movement, moved);
         let came = received.goods.iter().filter(|it| it.disposition != Disposition::Missing);
         for goods in came {
             let units = goods.quantity.get();
@@ -419,6 +427,16 @@ impl PlacedOrder {
             for ledger in &mut self.lines {
                 ledger.delivered = ledger.shipped;
             }
+        }
+        let total = self.total();
+        if self.payments.is_empty() && total > 0 {
+            let received_as = match &self.details.handling {
+                Handling::Partners { .. } => None,
+                Handling::Elsewhere { reference } => Some(reference.clone()),
+            };
+            let (authorised, captured) = (total, total);
+            let book = PaymentBook { authorised, captured, received_as, ..PaymentBook::default() };
+            self.payments.insert(PaymentId::OF_THE_FIRST_DAYS, book);
         }
     }
 

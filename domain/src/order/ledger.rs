@@ -66,9 +66,20 @@ impl PlacedOrder {
         self.payments.values().map(|book| book.captured).sum()
     }
 
-    /// Held by gateways, and not on its way to us.
+    /// Held by gateways, and neither on its way to us nor about to be let go.
     pub fn held(&self) -> i64 {
-        self.payments.values().map(PaymentBook::held).sum()
+        self.payments.values().filter(|book| !book.voiding).map(PaymentBook::held).sum()
+    }
+
+    /// Asked of gateways that have not answered yet, besides the payment it was placed with.
+    pub(super) fn asked_for(&self) -> i64 {
+        let open = self.payments.values().filter(|it| it.authorised == 0 && it.declined.is_none());
+        open.map(|book| book.requested).sum()
+    }
+
+    /// Whether some money is on its way to us.
+    pub(super) fn is_capturing(&self) -> bool {
+        self.payments.values().any(|book| book.capturing > 0)
     }
 
     /// Went back, or is on its way.
@@ -87,9 +98,10 @@ impl PlacedOrder {
         (self.total() - self.paid()).max(0)
     }
 
-    /// Came, or is on its way, for more than is still wanted.
+    /// Came, or is on its way, for more than is still wanted, and has not been taken back by a bank.
     pub(super) fn overpaid(&self) -> i64 {
-        (self.paid() - self.total()).max(0)
+        let taken_back: i64 = self.payments.values().map(|book| book.charged_back).sum();
+        (self.paid() - self.total() - taken_back).max(0)
     }
 
     fn paid(&self) -> i64 {

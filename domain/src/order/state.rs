@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::details::OrderDetails;
 use super::terms::{
-    CancelReason, Disposition, HoldReason, LineUnits, RefundCause, RefundReason, RejectReason,
-    ReturnReason, ShippedBy,
+    CancelReason, Disposition, HoldReason, LineUnits, ReceivedUnits, RefundCause, RefundReason,
+    RejectReason, ReturnReason, ShippedBy,
 };
 use crate::ids::{
     CaptureId, CountryCode, CustomerRef, HoldName, LocationCode, MovementId, OrderNumber,
@@ -79,7 +79,17 @@ pub struct PlacedOrder {
     /// Its returns.
     pub returns: BTreeMap<ReturnId, ReturnBook>,
     /// Cancellations and receipts of returns that are known, so that repeating one changes nothing.
-    pub movements: BTreeSet<MovementId>,
+    pub movements: BTreeMap<MovementId, UnitsMoved>,
+}
+
+/// What a movement was about, to tell its repetition from another one under the same key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitsMoved {
+    /// These units were given up.
+    Cancelled(Vec<LineUnits>),
+    /// These came back.
+    Received(Vec<ReceivedUnits>),
 }
 
 /// How far an order has come as a whole.
@@ -155,6 +165,8 @@ pub struct Hold {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentBook {
+    /// Asked for by a later payment; what the first one asks for is the total.
+    pub requested: i64,
     /// Held at first, or received.
     pub authorised: i64,
     /// On its way to us.

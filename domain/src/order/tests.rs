@@ -9,3 +9,4 @@ mod returning;
 mod shipping;
 mod shop;
 mod supplying;
+mod with_stock;

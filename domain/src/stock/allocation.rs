@@ -45,37 +45,26 @@ fn in_order<'a>(
 }
 
 /// Which of an order's units are given back when it wants `unwanted` fewer: those that it takes to be
-/// `set_aside` from there, then those that are awaited, then those that were set aside last. The
-/// last are needed where goods came in that the order has not heard of yet.
-pub(super) fn least_certain(
+/// `set_aside` from there, and of the rest as many as are still awaited. What came in meanwhile stays:
+/// the order is told of it, and gives it back by name if nobody wants it.
+pub(super) fn unwanted_units(
     reservation: &Reservation,
     unwanted: Quantity,
     set_aside: &[LocatedUnits],
 ) -> (Vec<LocatedUnits>, u32) {
-    let mut left = unwanted.get();
-    let mut taken = vec![0; reservation.allocations.len()];
-    let mut take = |at: usize, most: u32, left: &mut u32| {
-        let units = most.min(*left).min(reservation.allocations[at].quantity.get() - taken[at]);
-        taken[at] += units;
-        *left -= units;
-    };
+    let mut left: Vec<u32> = reservation.allocations.iter().map(|it| it.quantity.get()).collect();
+    let mut given: Vec<LocatedUnits> = vec![];
     for believed in set_aside {
         let held = reservation.allocations.iter().position(|it| it.location == believed.location);
-        if let Some(at) = held {
-            take(at, believed.quantity.get(), &mut left);
-        }
+        let Some(at) = held else { continue };
+        let count = believed.quantity.get().min(left[at]);
+        left[at] -= count;
+        let location = believed.location.clone();
+        given.extend(units(count.into()).map(|quantity| LocatedUnits { location, quantity }));
     }
-    let backordered = min(left, reservation.backordered);
-    left -= backordered;
-    for at in (0..reservation.allocations.len()).rev() {
-        let most = left;
-        take(at, most, &mut left);
-    }
-    let given = reservation.allocations.iter().zip(taken).filter_map(|(held, count)| {
-        let quantity = units(count.into())?;
-        Some(LocatedUnits { location: held.location.clone(), quantity })
-    });
-    (given.collect(), backordered)
+    let awaited = u64::from(unwanted.get()).saturating_sub(sum(set_aside));
+    let awaited = u32::try_from(awaited).unwrap_or(u32::MAX);
+    (given, min(awaited, reservation.backordered))
 }
 
 /// How many units `units` are together.

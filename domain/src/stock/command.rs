@@ -81,9 +81,8 @@ pub enum StockCommand {
         /// Of which order.
         order: OrderId,
     },
-    /// Give back some units of an order: where the order takes them to be as far as they are there,
-    /// then those that are awaited, then those that were set aside last. No-op when everything was
-    /// given back before.
+    /// Give back some units of an order: those that are set aside from where the order takes them to be,
+    /// and of the rest as many as are still awaited. No-op when everything was given back before.
     ReleaseUnits {
         /// Of which order.
         order: OrderId,

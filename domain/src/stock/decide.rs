@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::allocation::{allocate, least_certain, sum};
+use super::allocation::{allocate, sum, unwanted_units};
 use super::command::StockCommand;
 use super::consequences::{Course, expired};
 use super::error::StockRejection;
@@ -276,20 +276,35 @@ fn release_units(
     set_aside: &[LocatedUnits],
 ) -> Decision {
     let requested = u64::from(quantity);
-    if was_done(state, movement, &Movement::UnitsReleased { order, quantity: requested })? {
-        return Ok(vec![]);
+    match state.movement(movement) {
+        None => {}
+        // Less was given back than was asked for where goods had come in meanwhile.
+        Some(&Movement::UnitsReleased { order: known, quantity })
+            if known == order && quantity <= requested =>
+        {
+            return Ok(vec![]);
+        }
+        Some(_) => return Err(StockRejection::MovementConflict),
     }
     let Some(reservation) = state.allocation_of(order) else {
         return match state.settlement(order) {
             Some(Settlement::Released | Settlement::Expired) => Ok(vec![]),
+            // What was awaited came, and was given back by name.
+            Some(Settlement::Shipped) if set_aside.is_empty() => Ok(vec![]),
             Some(Settlement::Shipped) | None => Err(StockRejection::NothingReserved),
         };
     };
-    let reserved = reservation.units();
-    if requested > reserved {
-        return Err(StockRejection::TooFewReserved { reserved, requested });
+    for believed in set_aside {
+        let (location, requested) = (believed.location.clone(), believed.quantity);
+        let allocated = reservation.allocated_at(&location);
+        if u64::from(requested) > allocated {
+            return Err(StockRejection::NotAllocatedHere { location, allocated, requested });
+        }
     }
-    let (allocations, backordered) = least_certain(reservation, quantity, set_aside);
+    let (allocations, backordered) = unwanted_units(reservation, quantity, set_aside);
+    if allocations.is_empty() && backordered == 0 {
+        return Ok(vec![]);
+    }
     let released = StockUnitsReleased { order, movement, allocations, backordered };
     Ok(vec![StockEvent::UnitsReleased(released)])
 }

@@ -58,17 +58,9 @@ pub enum StockRejection {
     /// Nothing is set aside for the order.
     #[error("nothing is reserved for this order")]
     NothingReserved,
-    /// Fewer units of the order are left than it is to give back.
-    #[error("{reserved} units are still reserved for this order, {requested} cannot be given back")]
-    TooFewReserved {
-        /// Units that are set aside or awaited.
-        reserved: u64,
-        /// Units to give back.
-        requested: u64,
-    },
     /// Fewer units of the order are set aside at the location than are to leave it.
     #[error(
-        "{allocated} units are set aside for this order at {location}, {requested} cannot leave"
+        "{allocated} units are set aside for this order at {location}, {requested} cannot leave or be given back"
     )]
     NotAllocatedHere {
         /// Where.

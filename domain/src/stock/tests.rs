@@ -187,7 +187,8 @@ fn release(number: u128) -> StockCommand {
 
 fn release_units(number: u128, by: u128, count: u32) -> StockCommand {
     let (order, movement) = (order(number), movement(by));
-    StockCommand::ReleaseUnits { order, movement, quantity: units(count), set_aside: vec![] }
+    let set_aside = vec![located("main", count)];
+    StockCommand::ReleaseUnits { order, movement, quantity: units(count), set_aside }
 }
 
 fn commit(number: u128) -> StockCommand {

@@ -14,9 +14,9 @@ async fn execute(counters: &Counters, command: Command, expected: Option<u64>) -
 }
 
 /// Where the stream was, according to an answer that says that it has moved.
-fn moved(answer: Answer) -> Option<u64> {
+fn moved(answer: &Answer) -> Option<u64> {
     let Err(ExecuteAtError::Moved { actual, .. }) = answer else { panic!("{answer:?}") };
-    actual
+    *actual
 }
 
 fn rejection(answer: Answer) -> Rejection {
@@ -33,8 +33,8 @@ async fn a_command_is_carried_out_only_where_it_was_meant_for() {
     execute(&counters, open(9), None).await.unwrap();
     execute(&counters, count("x"), Some(0)).await.unwrap();
 
-    assert_eq!(moved(execute(&counters, count("y"), Some(0)).await), Some(1));
-    assert_eq!(moved(execute(&counters, count("y"), Some(7)).await), Some(1));
+    assert_eq!(moved(&execute(&counters, count("y"), Some(0)).await), Some(1));
+    assert_eq!(moved(&execute(&counters, count("y"), Some(7)).await), Some(1));
     let counted = execute(&counters, count("y"), Some(1)).await.unwrap();
 
     assert_eq!(counted.state.tags, ["x", "y"]);
@@ -49,7 +49,7 @@ async fn what_others_have_written_counts_even_if_it_is_not_known_yet() {
     execute(&other, count("x"), None).await.unwrap();
 
     // `one` still believes in revision 0.
-    assert_eq!(moved(execute(&one, count("y"), Some(0)).await), Some(1));
+    assert_eq!(moved(&execute(&one, count("y"), Some(0)).await), Some(1));
     execute(&other, count("z"), None).await.unwrap();
     assert_eq!(execute(&one, count("y"), Some(2)).await.unwrap().revision, 3);
 }
@@ -85,7 +85,7 @@ async fn commands_of_one_batch_see_those_before_them() {
     );
 
     assert!(!x.unwrap().replayed);
-    assert_eq!(moved(y), Some(1));
+    assert_eq!(moved(&y), Some(1));
     assert!(again.unwrap().replayed);
     assert_eq!(z.unwrap().state.tags, ["x", "z", "last"]);
     assert!(!last.unwrap().replayed);
@@ -99,7 +99,7 @@ async fn having_moved_goes_before_what_is_forbidden_there() {
     execute(&counters, open(1), None).await.unwrap();
     execute(&counters, count("x"), None).await.unwrap();
 
-    assert_eq!(moved(execute(&counters, count("y"), Some(0)).await), Some(1));
+    assert_eq!(moved(&execute(&counters, count("y"), Some(0)).await), Some(1));
     assert_eq!(rejection(execute(&counters, count("y"), Some(1)).await), Rejection::Full(1));
 }
 
@@ -111,6 +111,6 @@ async fn in_a_stream_without_events_nothing_has_moved() {
     let refused = execute(&counters, count("x"), Some(3)).await;
     assert_eq!(rejection(refused), Rejection::NotOpen);
     // But what would open it was not meant to.
-    assert_eq!(moved(execute(&counters, open(1), Some(0)).await), None);
+    assert_eq!(moved(&execute(&counters, open(1), Some(0)).await), None);
     execute(&counters, open(1), None).await.unwrap();
 }

@@ -138,7 +138,11 @@ async fn awaited_and_given_up(shop: &Shop, order: OrderId) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_after_any_event_of_a_sale_and_its_return_changes_nothing() {
-    let shop = Shop::open_with(|it| it.carrier_transit = Duration::from_millis(20)).await;
+    let shop = Shop::open_with(|it| {
+        it.carrier_transit = Duration::from_millis(20);
+        it.payment_delay = Duration::from_millis(3);
+    })
+    .await;
     for places in [("leeds", 2), ("york", 2)] {
         shop.receive_at(places.0, "MUG", places.1).await;
     }
@@ -156,7 +160,11 @@ async fn a_death_after_any_event_of_a_sale_and_its_return_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_death_after_any_event_of_a_backorder_and_its_cancellation_changes_nothing() {
-    let shop = Shop::open_with(|it| it.carrier_transit = Duration::from_millis(20)).await;
+    let shop = Shop::open_with(|it| {
+        it.carrier_transit = Duration::from_millis(20);
+        it.payment_delay = Duration::from_millis(3);
+    })
+    .await;
     shop.promise_before_it_comes("CUP").await;
     shop.receive("CUP", 1).await;
     let order = shop.place(&[("CUP", 4)], "tok_ok").await;

@@ -1,4 +1,4 @@
-//! Queries over fulfilment processes.
+//! Queries over processes.
 
 use uuid::Uuid;
 

@@ -196,7 +196,6 @@ pub(super) fn user_error_of(
         | StockRejection::ReservationReleased
         | StockRejection::ReservationExpired
         | StockRejection::NothingReserved
-        | StockRejection::TooFewReserved { .. }
         | StockRejection::NotAllocatedHere { .. } => None,
     }
 }

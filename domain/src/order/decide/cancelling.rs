@@ -9,7 +9,7 @@ use crate::order::error::OrderRejection;
 use crate::order::event::{
     OrderCancelled, OrderEvent, OrderLinesCancelled, OrderShipmentCancelled,
 };
-use crate::order::state::{OrderStatus, PlacedOrder};
+use crate::order::state::{OrderStatus, PlacedOrder, UnitsMoved};
 use crate::order::terms::{CancelReason, LineAllocation, LineUnits};
 use crate::quantity::Quantity;
 use crate::stock::LocatedUnits;
@@ -17,7 +17,7 @@ use crate::stock::LocatedUnits;
 /// Everything that has not left is given up. Where nothing has left the whole order is; else it goes
 /// on with what has.
 pub(super) fn cancel(order: &PlacedOrder, reason: CancelReason, movement: MovementId) -> Decision {
-    if order.movements.contains(&movement) {
+    if order.movements.contains_key(&movement) {
         return Ok(vec![]);
     }
     match order.status {
@@ -50,7 +50,7 @@ pub(super) fn cancel_lines(
     movement: MovementId,
     id: OrderId,
 ) -> Decision {
-    if order.movements.contains(&movement) {
+    if order.has_cancelled(lines, movement)? {
         return Ok(vec![]);
     }
     order.must_be_open(Action::CancelLines)?;
@@ -113,7 +113,22 @@ impl Story {
     }
 }
 
-/// Units of a line that can be given up. Charges can as long as nothing has left.
+impl PlacedOrder {
+    /// Whether this very cancellation is known. Another one under its key is refused.
+    pub(super) fn has_cancelled(
+        &self,
+        lines: &[LineUnits],
+        movement: MovementId,
+    ) -> Result<bool, OrderRejection> {
+        match self.movements.get(&movement) {
+            None => Ok(false),
+            Some(UnitsMoved::Cancelled(known)) if *known == sum_up(lines) => Ok(true),
+            Some(_) => Err(OrderRejection::KeyReused),
+        }
+    }
+}
+
+/// Units of a line that can be given up: goods that have not left, charges that did not go back.
 pub(super) fn cancellable(order: &PlacedOrder, line: u32) -> u32 {
     let Some(ledger) = order.lines.get(line as usize) else { return 0 };
     if order.is_goods(line) {
@@ -142,7 +157,7 @@ fn everything_that_has_not_left(order: &PlacedOrder) -> Vec<LineUnits> {
 }
 
 /// What is set aside or awaited for `units` and is given back: what nobody has found first, then what
-/// is awaited, then from the last location back to the first.
+/// is awaited, then what is in no shipment, from the last location back to the first.
 fn set_aside(order: &PlacedOrder, units: &LineUnits) -> Option<LineAllocation> {
     let ledger = order.lines.get(units.line as usize)?;
     let nowhere = ledger.unshipped().saturating_sub(ledger.allocated_units() + ledger.backordered);
@@ -150,8 +165,8 @@ fn set_aside(order: &PlacedOrder, units: &LineUnits) -> Option<LineAllocation> {
     let backordered = left.min(ledger.backordered);
     left -= backordered;
     let mut places = vec![];
-    for (location, here) in ledger.allocated.iter().rev() {
-        let taken = left.min(*here);
+    for location in ledger.allocated.keys().rev() {
+        let taken = left.min(order.free_at(units.line, location));
         if let Ok(quantity) = Quantity::new(taken.into()) {
             left -= taken;
             places.push(LocatedUnits { location: location.clone(), quantity });

@@ -22,7 +22,11 @@ impl Story {
         self.let_go_of_what_is_not_needed();
     }
 
+    /// Waits for money that is on its way: if it does not come, less is too much.
     fn give_back_what_is_too_much(&mut self, because: CancelReason) {
+        if self.order.is_capturing() {
+            return;
+        }
         // The latest payment first: the first one is the longest known and the likeliest to be kept.
         let payments: Vec<PaymentId> = self.order.payments.keys().rev().copied().collect();
         for payment in payments {
@@ -43,18 +47,16 @@ impl Story {
         }
     }
 
+    /// The latest payment is let go first, as long as what the others hold is enough.
     fn let_go_of_what_is_not_needed(&mut self) {
-        if self.order.outstanding() > 0 {
-            return;
-        }
-        // While a capture is on its way the gateway may be about to let go of the rest by itself.
-        let idle = |payment: &PaymentId| {
-            let book = &self.order.payments[payment];
-            book.held() > 0 && book.capturing == 0 && !book.voiding
-        };
-        let idle: Vec<PaymentId> = self.order.payments.keys().copied().filter(idle).collect();
-        for payment in idle {
-            self.tell(OrderEvent::VoidRequested(OrderVoidRequested { payment }));
+        let payments: Vec<PaymentId> = self.order.payments.keys().rev().copied().collect();
+        for payment in payments {
+            let book = &self.order.payments[&payment];
+            // While a capture is on its way the gateway may be about to let go of the rest by itself.
+            let idle = book.held() > 0 && book.capturing == 0 && !book.voiding;
+            if idle && self.order.held() - book.held() >= self.order.outstanding() {
+                self.tell(OrderEvent::VoidRequested(OrderVoidRequested { payment }));
+            }
         }
     }
 
@@ -81,6 +83,8 @@ impl Story {
                 let name = derive_uuid(&["capture", &payment.to_string(), name]);
                 let capture = CaptureId(name);
                 let amount = self.order.money(part);
+                // A final capture lets go of the rest, which another one on its way may need.
+                let is_final = is_final && self.order.payments[&payment].capturing == 0;
                 let event = OrderCaptureRequested { capture, payment, amount, is_final };
                 self.tell(OrderEvent::CaptureRequested(event));
             }
@@ -88,13 +92,15 @@ impl Story {
     }
 
     /// What a shipment is worth is captured when it leaves, with the charges of the order when it is
-    /// the first, and whatever is still to be paid when it is the last.
+    /// the first, and whatever is still to be paid when it is the last. Where the shop charges at
+    /// once and that has failed, everything is tried again.
     pub(super) fn capture_for_shipment(&mut self, shipment: ShipmentId, before: &PlacedOrder) {
-        if before.details.policies.capture != CapturePolicy::OnShip {
-            return;
-        }
         let is_last = self.order.unshipped() == 0;
-        let worth = if is_last { i64::MAX } else { worth(shipment, before) };
+        let worth = match before.details.policies.capture {
+            CapturePolicy::OnShip if !is_last => worth(shipment, before),
+            CapturePolicy::OnShip | CapturePolicy::AtOnce => i64::MAX,
+            CapturePolicy::Manual => return,
+        };
         let amount = min(worth, self.order.outstanding());
         self.capture(amount, is_last, &shipment.to_string());
     }

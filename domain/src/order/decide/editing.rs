@@ -44,7 +44,7 @@ pub(super) fn edit(order: &PlacedOrder, edit: &OrderEdit) -> Decision {
         story.tell(OrderEvent::NoteChanged(OrderNoteChanged { note: note.clone() }));
     }
     story.change_tags(edit);
-    if !edit.cancel.is_empty() && !order.movements.contains(&edit.movement) {
+    if !edit.cancel.is_empty() && !order.has_cancelled(&edit.cancel, edit.movement)? {
         order.must_be_open(Action::Edit)?;
         story.cancel_units(&edit.cancel, CancelReason::Customer, edit.movement)?;
         story.settle(CancelReason::Customer);

@@ -5,19 +5,19 @@ use chrono::{DateTime, Utc};
 
 use super::{Decision, Story};
 use crate::ids::{
-    CaptureId, PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, derive_uuid,
+    CaptureId, HoldName, PartnerReference, PaymentId, PaymentToken, RefundId, ReturnId, derive_uuid,
 };
 use crate::money::Money;
 use crate::order::command::{Action, RefundOf};
 use crate::order::error::OrderRejection;
 use crate::order::event::{
     OrderAuthorisationExpired, OrderCaptureFailed, OrderCaptureRequested, OrderChargedBack,
-    OrderEvent, OrderPaymentAuthorised, OrderPaymentCaptured, OrderPaymentDeclined,
+    OrderEvent, OrderHeld, OrderPaymentAuthorised, OrderPaymentCaptured, OrderPaymentDeclined,
     OrderPaymentReceived, OrderPaymentRequested, OrderPaymentVoided, OrderRefundCompleted,
     OrderRefundFailed, OrderRefundRequested, OrderVoidRequested,
 };
 use crate::order::state::{MovementStatus, OrderStatus, PaymentBook, PlacedOrder, ReturnProgress};
-use crate::order::terms::{CancelReason, LineUnits, RefundCause, RefundReason};
+use crate::order::terms::{CancelReason, HoldReason, LineUnits, RefundCause, RefundReason};
 use crate::personal::Sealed;
 
 /// Another payment is asked for when the order is open and something is neither held nor paid.
@@ -27,11 +27,12 @@ pub(super) fn request_payment(
     token: &PaymentToken,
     amount: Option<Money>,
 ) -> Decision {
-    if order.payments.contains_key(&payment) {
-        return Ok(vec![]);
+    if let Some(known) = order.payments.get(&payment) {
+        let same = amount.is_none_or(|amount| amount.minor == known.requested);
+        return if same { Ok(vec![]) } else { Err(OrderRejection::KeyReused) };
     }
     order.must_be_open(Action::RequestPayment)?;
-    let missing = (order.outstanding() - order.held()).max(0);
+    let missing = (order.outstanding() - order.held() - order.asked_for()).max(0);
     let amount = amount.unwrap_or_else(|| order.money(missing));
     order.must_be_an_amount(amount)?;
     if amount.minor > missing {
@@ -78,7 +79,8 @@ pub(super) fn record_decline(
 }
 
 pub(super) fn record_expiry(order: &PlacedOrder, payment: PaymentId) -> Decision {
-    if order.payment(payment)?.held() == 0 {
+    let book = order.payment(payment)?;
+    if book.expired || (book.held() == 0 && book.capturing == 0) {
         return Ok(vec![]);
     }
     Ok(vec![OrderEvent::AuthorisationExpired(OrderAuthorisationExpired { payment })])
@@ -140,6 +142,8 @@ pub(super) fn request_capture(
         return Err(OrderRejection::OverCapture { requested, available });
     }
     let amount = requested;
+    // A final capture lets go of the rest, which another one on its way may need.
+    let is_final = is_final && order.payment(payment)?.capturing == 0;
     let requested = OrderCaptureRequested { capture, payment, amount, is_final };
     Ok(vec![OrderEvent::CaptureRequested(requested)])
 }
@@ -179,7 +183,7 @@ pub(super) fn request_void(order: &PlacedOrder, payment: PaymentId) -> Decision 
         return Ok(vec![]);
     }
     let others = order.held() - book.held();
-    if order.outstanding() > others {
+    if order.outstanding() > others || book.capturing > 0 {
         return Err(OrderRejection::StillNeeded);
     }
     Ok(vec![OrderEvent::VoidRequested(OrderVoidRequested { payment })])
@@ -210,9 +214,12 @@ pub(super) struct WantedRefund<'a> {
 pub(super) fn request_refund(order: &PlacedOrder, wanted: &WantedRefund<'_>) -> Decision {
     if let Some(known) = order.refunds.get(&wanted.refund) {
         let same = match wanted.what {
-            RefundOf::Amount(amount) => known.lines.is_empty() && known.amount <= amount.minor,
+            RefundOf::Amount(amount) => {
+                known.lines.is_empty() && whole(order, wanted.refund) == amount.minor
+            }
             RefundOf::Lines(lines) => known.lines == *lines,
-        };
+        } && known.reason == wanted.reason
+            && wanted.payment.is_none_or(|payment| payment == known.payment);
         return if same { Ok(vec![]) } else { Err(OrderRejection::KeyReused) };
     }
     let (amount, lines) = match wanted.what {
@@ -221,6 +228,8 @@ pub(super) fn request_refund(order: &PlacedOrder, wanted: &WantedRefund<'_>) -> 
     };
     order.must_be_an_amount(amount)?;
     let cause = match wanted.return_id {
+        // What is too much goes back first: staff do by hand what failed by itself.
+        None if amount.minor <= order.overpaid() => RefundCause::Cancellation,
         None => RefundCause::Goodwill,
         Some(return_id) => {
             let book =
@@ -268,7 +277,8 @@ pub(super) fn record_refund_failure(order: &PlacedOrder, refund: RefundId, code:
     Ok(vec![OrderEvent::RefundFailed(OrderRefundFailed { refund, code })])
 }
 
-/// A bank does not ask: what it took is recorded, each of its references once.
+/// A bank does not ask: what it took is recorded, each of its references once. What has not left stays
+/// until somebody has looked at it.
 pub(super) fn record_chargeback(
     order: &PlacedOrder,
     payment: PaymentId,
@@ -288,8 +298,11 @@ pub(super) fn record_chargeback(
         return Err(OrderRejection::OverRefund { requested, available });
     }
     let (reference, reason) = (reference.clone(), reason.to_owned());
+    let mut story = Story::of(order);
     let event = OrderChargedBack { payment, amount, reference, reason };
-    Ok(vec![OrderEvent::ChargedBack(event)])
+    story.tell(OrderEvent::ChargedBack(event));
+    story.hold_what_has_not_left();
+    Ok(story.events)
 }
 
 /// What was paid for `lines`, to the minor unit: goods that left, and charges, each unit once.
@@ -359,8 +372,27 @@ fn spread(
     Ok(parts)
 }
 
+/// What was asked for in all under `refund`, over the payments that it was spread over.
+fn whole(order: &PlacedOrder, refund: RefundId) -> i64 {
+    let parts = (0..=order.payments.len())
+        .map(|n| if n == 0 { refund } else { further(refund, n) })
+        .map_while(|part| order.refunds.get(&part));
+    parts.map(|part| part.amount).sum()
+}
+
 fn further(refund: RefundId, n: usize) -> RefundId {
     RefundId(derive_uuid(&["further-refund", &refund.to_string(), &n.to_string()]))
+}
+
+impl Story {
+    fn hold_what_has_not_left(&mut self) {
+        let open = matches!(self.order.status, OrderStatus::Pending | OrderStatus::Confirmed);
+        let Ok(hold) = HoldName::new("chargeback") else { return };
+        if open && self.order.unshipped() > 0 && !self.order.holds.contains_key(&hold) {
+            let (reason, automatic, note) = (HoldReason::Payment, true, None);
+            self.tell(OrderEvent::Held(OrderHeld { hold, reason, automatic, note }));
+        }
+    }
 }
 
 fn why_it_is_over(order: &PlacedOrder) -> CancelReason {

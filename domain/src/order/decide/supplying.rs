@@ -57,10 +57,13 @@ pub(super) fn record_allocation(order: &PlacedOrder, goods: &[SkuAllocation]) ->
         let released = OrderLinesCancelled { lines: vec![], reason, movement, released: surplus };
         story.tell(OrderEvent::LinesCancelled(released));
     }
+    // It may have been paid before: by hand, or while nobody was there to ask the stock.
+    story.settle(CancelReason::Inventory);
     Ok(story.events)
 }
 
-/// Goods that were awaited go to the lines that await them, in their order.
+/// Goods that were awaited go to the lines that await them, in their order. What nobody awaits any more,
+/// because it was cancelled while the goods came, is given back.
 pub(super) fn record_backorder_filled(
     order: &PlacedOrder,
     id: OrderId,
@@ -81,14 +84,27 @@ pub(super) fn record_backorder_filled(
     }
     let mut story = Story::of(order);
     let mut left = quantity.get();
+    let tell = |story: &mut Story, line, quantity| {
+        let location = location.clone();
+        let filled = OrderBackorderFilled { line, location, quantity, stock_revision };
+        story.tell(OrderEvent::BackorderFilled(filled));
+    };
     for line in order.lines_of(sku) {
         let awaited = order.lines.get(line as usize).map_or(0, |ledger| ledger.backordered);
         if let Ok(quantity) = Quantity::new(awaited.min(left).into()) {
             left -= quantity.get();
-            let location = location.clone();
-            let filled = OrderBackorderFilled { line, location, quantity, stock_revision };
-            story.tell(OrderEvent::BackorderFilled(filled));
+            tell(&mut story, line, quantity);
         }
+    }
+    if let (Ok(quantity), Some(line)) = (Quantity::new(left.into()), order.lines_of(sku).next()) {
+        tell(&mut story, line, quantity);
+        let units = vec![LocatedUnits { location: location.clone(), quantity }];
+        let released = vec![LineAllocation { line, units, backordered: 0 }];
+        let fill = [id.to_string(), sku.to_string(), stock_revision.to_string()];
+        let movement = MovementId(derive_uuid(&["unwanted", &fill[0], &fill[1], &fill[2]]));
+        let (lines, reason) = (vec![], CancelReason::Other);
+        let given_back = OrderLinesCancelled { lines, reason, movement, released };
+        story.tell(OrderEvent::LinesCancelled(given_back));
     }
     story.send_what_may_leave(id);
     Ok(story.events)
@@ -113,6 +129,7 @@ pub(super) fn confirm(order: &PlacedOrder, id: OrderId) -> Decision {
     let mut story = Story::of(order);
     story.tell(OrderEvent::Confirmed(OrderConfirmed {}));
     story.capture_at_once();
+    story.settle(CancelReason::Other);
     story.send_what_may_leave(id);
     story.close_if_done();
     Ok(story.events)
@@ -219,6 +236,6 @@ fn named_after(goods: &[SkuAllocation], what: &str) -> MovementId {
 }
 
 fn named_after_cancellation(order: &PlacedOrder) -> MovementId {
-    let before: Vec<_> = order.movements.iter().map(ToString::to_string).collect();
+    let before: Vec<_> = order.movements.keys().map(ToString::to_string).collect();
     MovementId(derive_uuid(&["surplus", &before.join(",")]))
 }

@@ -126,4 +126,6 @@ fn an_order_of_the_first_days_left_as_a_whole() {
     assert_eq!(order.status, OrderStatus::Completed);
     assert_eq!(order.fulfilment_status(), FulfilmentStatus::Delivered);
     assert_eq!((order.lines[0].shipped, order.lines[1].shipped), (2, 0));
+    assert_eq!(order.payment_status(), PaymentStatus::Paid, "completing was the word for that too");
+    assert_eq!(order.refundable(), 1300);
 }

@@ -107,7 +107,12 @@ fn awaited_goods_leave_when_they_come() {
     shop.does(filled(14));
     assert_eq!((shop.line(0).backordered, shop.line(0).allocated_units()), (0, 2));
     assert_eq!(shop.order().shipments.len(), 2);
-    assert!(shop.does(filled(13)).is_empty(), "nothing is awaited any more");
+    let events = shop.does(filled(13));
+    let [OrderEvent::BackorderFilled(_), OrderEvent::LinesCancelled(unwanted)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(unwanted.released[0].units[0].location, place("north"), "it is given back");
+    assert!(unwanted.lines.is_empty());
 }
 
 #[test]

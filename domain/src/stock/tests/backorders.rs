@@ -90,15 +90,21 @@ fn what_is_over_goes_to_those_who_wait_before_it_goes_to_a_new_order() {
 }
 
 #[test]
-fn units_that_are_still_awaited_are_given_back_first() {
-    given::<Stock>(after([received(2), reserved_at(1, &[("main", 2)], 3)]))
-        .when(release_units(1, 7, 4))
-        .then([StockEvent::UnitsReleased(StockUnitsReleased {
+fn units_that_are_still_awaited_are_given_back_as_such() {
+    let unwanted = StockCommand::ReleaseUnits {
+        order: order(1),
+        movement: movement(7),
+        quantity: units(4),
+        set_aside: vec![located("main", 1)],
+    };
+    given::<Stock>(after([received(2), reserved_at(1, &[("main", 2)], 3)])).when(unwanted).then([
+        StockEvent::UnitsReleased(StockUnitsReleased {
             order: order(1),
             movement: movement(7),
             allocations: vec![located("main", 1)],
             backordered: 3,
-        })]);
+        }),
+    ]);
 }
 
 #[test]
