@@ -132,8 +132,10 @@ impl Driver {
         self.become_active().await;
         let Some(process) = running(state) else { return state.clone() };
         self.bell.listen_for(step);
-        if self.until_deadline(process).is_zero() {
-            return self.give_up_unless_paid(state).await;
+        if self.until_deadline(process).is_zero()
+            && let Some(given_up) = self.give_up_unless_paid(state).await
+        {
+            return given_up;
         }
         // Boxed, because most drivers wait, and what they do not do should take no memory then.
         match Box::pin(self.shared.steps.perform(self.process, process, step)).await {
@@ -146,11 +148,11 @@ impl Driver {
             }
             Ok(Performed::NotYet) => {
                 self.asked += 1;
-                let longest = self.until_deadline(process);
-                self.try_again_after(next_ask(self.asked).min(longest), state).await
+                let wait = next_ask(self.asked).min(self.until_deadline_ahead(process));
+                self.try_again_after(wait, state).await
             }
             Ok(Performed::Awaits(time)) => {
-                let wait = self.until(time).min(self.until_deadline(process));
+                let wait = self.until(time).min(self.until_deadline_ahead(process));
                 self.try_again_after(wait, state).await
             }
             Err(Failure::LeftAlone { error, wait }) if process.trouble.is_none() => {
@@ -172,22 +174,26 @@ impl Driver {
         }
     }
 
+    /// As [`Self::until_deadline`], as long as it has not passed.
+    fn until_deadline_ahead(&self, process: &Progress) -> Duration {
+        let deadline = Some(self.until_deadline(process)).filter(|wait| !wait.is_zero());
+        deadline.unwrap_or(Duration::MAX)
+    }
+
     /// The payment deadline has passed. The payment may have come in another way in time, although
-    /// news of it have not.
-    async fn give_up_unless_paid(&mut self, state: &FulfilmentState) -> FulfilmentState {
+    /// news of it have not: then nothing is given up, and the step is taken, which lets go of what
+    /// a gateway may still be thinking about.
+    async fn give_up_unless_paid(&mut self, state: &FulfilmentState) -> Option<FulfilmentState> {
         match self.shared.steps.is_paid(self.order).await {
-            Ok(true) => {
-                let step = Step::AuthorisePayment;
-                self.insist_for(step, FulfilmentCommand::Complete { step }, "done").await
-            }
+            Ok(true) => None,
             Ok(false) => {
                 let reason = CancelReason::PaymentTimedOut;
                 let give_up = FulfilmentCommand::RequestCancellation { reason };
-                self.insist(give_up, "payment-deadline").await
+                Some(self.insist(give_up, "payment-deadline").await)
             }
             Err(failure) => {
                 warn!(process.id = %self.process, order.id = %self.order, ?failure, "an order that should have been paid cannot be read, trying again");
-                self.try_again_after(FIRST_RETRY, state).await
+                Some(self.try_again_after(FIRST_RETRY, state).await)
             }
         }
     }

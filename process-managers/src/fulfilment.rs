@@ -36,6 +36,9 @@ use crate::outbound::{Carrier, PaymentGateway};
 
 /// Streams of one order that are written at the same time.
 const SKUS_AT_ONCE: usize = 32;
+/// Why a process of the days when one process did everything is not taken further.
+const FIRST_DAYS: &str = "an earlier version of orderstore began this process and has to end it; \
+    stop this version, let that one run until it has no processes left, and start this one again";
 /// States kept in memory, per kind of stream.
 const CACHED_STREAMS: usize = 20_000;
 
@@ -97,6 +100,9 @@ impl Steps {
     ) -> Performance {
         let order = progress.started.order_of(process);
         let at = Place { process, order, progress, step };
+        if progress.started.order.is_none() && progress.ending.is_none() {
+            return Err(Failure::Permanent(FIRST_DAYS.to_owned()));
+        }
         match (step, progress.work()) {
             (Step::ReserveStock, Work::Acceptance(work)) => self.reserve_stock(at, work).await,
             (Step::CommitStock, Work::Acceptance(work)) => self.commit_stock(at, work).await,

@@ -116,7 +116,18 @@ impl Steps {
                 self.note_news(at, work, parcel, (status, time)).await?;
             }
         }
-        let Some(delivered_at) = tracking.delivered_at else { return Ok(Performed::NotYet) };
+        let Some(delivered_at) = tracking.delivered_at else {
+            // Somebody may know better than the carrier.
+            let order = self.order_at(at).await?;
+            let told = order.shipments.get(&work.shipment).and_then(|book| book.delivered_at);
+            return match told {
+                Some(delivered_at) => {
+                    self.note_delivery(at, work, delivered_at).await?;
+                    Ok(Performed::Done)
+                }
+                None => Ok(Performed::NotYet),
+            };
+        };
         self.note_delivery(at, work, delivered_at).await?;
         self.tell_delivery(at, work, delivered_at).await
     }

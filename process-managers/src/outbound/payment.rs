@@ -60,8 +60,12 @@ pub(crate) struct Release {
     pub(crate) pending: bool,
 }
 
-/// The codes of answers that are final although the call made sense.
-const REFUSALS: [&str; 3] = ["authorisation_expired", "refund_refused", "charged_back"];
+/// Answers to a capture that are final although the call made sense: what was held is not there any
+/// more.
+const NOT_CAPTURED: [&str; 4] =
+    ["authorisation_expired", "charged_back", "amount_too_large", "not_authorised"];
+/// The same for a refund. That there is less than was captured contradicts our own books.
+const NOT_REFUNDED: [&str; 2] = ["refund_refused", "charged_back"];
 
 #[derive(Debug, Deserialize)]
 struct Answer {
@@ -167,7 +171,7 @@ impl PaymentGateway {
         if is_final {
             body["final"] = json!(true);
         }
-        self.move_money(&path, body, amount, |amounts| amounts.captured).await
+        self.move_money(&path, body, amount, |amounts| amounts.captured, &NOT_CAPTURED).await
     }
 
     /// Has the gateway move `amount` back to the customer. Safe to repeat.
@@ -180,7 +184,7 @@ impl PaymentGateway {
     ) -> Result<Movement, PartnerError> {
         let path = format!("/payments/{}/refund", Self::key(payment, order));
         let body = json!({ "key": refund, "amount": amount.minor });
-        self.move_money(&path, body, amount, |amounts| amounts.refunded).await
+        self.move_money(&path, body, amount, |amounts| amounts.refunded, &NOT_REFUNDED).await
     }
 
     async fn move_money(
@@ -189,6 +193,7 @@ impl PaymentGateway {
         body: Value,
         amount: Money,
         moved: fn(&Amounts) -> i64,
+        refusals: &[&str],
     ) -> Result<Movement, PartnerError> {
         match self.0.ask::<Answer>(Method::POST, path, Some(body)).await {
             Ok(answer) if answer.pending => Ok(Movement::Pending),
@@ -197,7 +202,7 @@ impl PaymentGateway {
             }
             Ok(_) => Ok(Movement::Done),
             Err(PartnerError::Refused { status, code, .. })
-                if status == 402 || REFUSALS.contains(&code.as_str()) =>
+                if status == 402 || refusals.contains(&code.as_str()) =>
             {
                 Ok(Movement::Refused { code })
             }
