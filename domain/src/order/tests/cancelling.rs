@@ -112,3 +112,18 @@ fn a_line_named_twice_counts_together() {
     ));
     assert_eq!(shop.refuses(cancel_lines(&[], "none")), OrderRejection::NothingToDo);
 }
+
+#[test]
+fn what_is_packed_stays_packed_when_something_loose_is_given_up() {
+    let goods = vec![found("MUG", &[("main", 1), ("north", 1)], 0)];
+    let mut shop = Shop::with(manually_dispatched(two_mugs_and_postage()))
+        .then(OrderCommand::RecordAllocation { goods })
+        .paid()
+        .then(OrderCommand::Confirm { order: id() })
+        .then(ship("packed", "north", &[]));
+    let events = shop.does(cancel_lines(&[units(0, 1)], "one less"));
+    let OrderEvent::LinesCancelled(cancelled) = &events[0] else { panic!("{events:?}") };
+    assert_eq!(cancelled.released[0].units[0].location, place("main"));
+    shop.everything_leaves();
+    assert_eq!((shop.line(0).shipped, shop.line(0).allocated_units()), (1, 0));
+}

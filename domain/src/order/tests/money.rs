@@ -221,3 +221,152 @@ fn an_order_of_charges_alone_is_paid_and_done_when_it_is_confirmed() {
     assert_eq!(shop.order().status, OrderStatus::Completed);
     assert_eq!(shop.order().fulfilment_status(), FulfilmentStatus::NotRequired);
 }
+
+#[test]
+fn a_capture_is_not_final_while_another_is_on_its_way() {
+    let goods = vec![found("MUG", &[("main", 1), ("north", 1)], 0)];
+    let mut shop = Shop::with(two_mugs_and_postage())
+        .then(OrderCommand::RecordAllocation { goods })
+        .paid()
+        .then(OrderCommand::Confirm { order: id() });
+    shop.everything_leaves();
+    // Whichever the gateway carries out first must leave enough for the other.
+    assert!(shop.order().captures.values().all(|capture| !capture.is_final));
+    shop.all_captures_succeed();
+    assert_eq!((shop.order().captured(), shop.order().held()), (1300, 0));
+}
+
+#[test]
+fn money_on_its_way_is_neither_let_go_nor_left_without_the_rest() {
+    let mut shop = Shop::confirmed(captured_by_hand(two_mugs_and_postage()));
+    shop.does(ask_for("some", Some(500)));
+    let last = OrderCommand::RequestCapture {
+        capture: capture("rest"),
+        payment: None,
+        amount: None,
+        is_final: true,
+    };
+    shop.does(last);
+    assert!(!shop.order().captures[&capture("rest")].is_final);
+    let void = OrderCommand::RequestVoid { payment: payment() };
+    let mut shop = Shop::confirmed(captured_by_hand(two_mugs_and_postage()));
+    shop.does(ask_for("some", Some(500)));
+    shop.does(cancel_lines(&[units(0, 1)], "one less"));
+    assert_eq!(shop.refuses(void), OrderRejection::StillNeeded);
+}
+
+#[test]
+fn what_was_paid_before_stock_fell_short_goes_back() {
+    let mut details = accepting_less(order_of(vec![goods("MUG", 2, 500)]));
+    details.handling = Handling::Partners { payment_token: None };
+    let mut shop = Shop::with(details).then(received(1000));
+    let goods = vec![found("MUG", &[("main", 1)], 0)];
+    shop.does(OrderCommand::RecordAllocation { goods });
+    assert_eq!(shop.order().refunded(), 500);
+}
+
+#[test]
+fn what_goes_back_by_hand_in_place_of_a_failed_refund_goes_back_once() {
+    let mut shop = Shop::confirmed(charged_at_once(order_of(vec![goods("MUG", 10, 100)])));
+    shop.all_captures_succeed();
+    shop.does(cancel_lines(&[units(0, 5)], "five less"));
+    let [failed] = shop.order().refunds.keys().copied().collect::<Vec<_>>()[..] else { panic!() };
+    let code = "closed account".to_owned();
+    shop.does(OrderCommand::RecordRefundFailure { refund: failed, code });
+    shop.does(refund_amount("by hand", 500));
+    shop.does(cancel_lines(&[units(0, 1)], "one less"));
+    assert_eq!(shop.order().refunded(), 600);
+}
+
+#[test]
+fn charging_at_once_that_failed_is_tried_again_when_goods_leave() {
+    let mut shop = Shop::confirmed(charged_at_once(two_mugs_and_postage()));
+    let [first] = shop.order().captures.keys().copied().collect::<Vec<_>>()[..] else { panic!() };
+    let code = "capture_declined".to_owned();
+    shop.does(OrderCommand::RecordCaptureFailure { capture: first, code });
+    shop.everything_leaves();
+    assert_eq!(shop.order().payments[&payment()].capturing, 1300);
+}
+
+#[test]
+fn after_a_chargeback_nothing_leaves_until_somebody_has_looked_at_it() {
+    let details = charged_at_once(manually_dispatched(order_of(vec![goods("MUG", 2, 500)])));
+    let mut shop = Shop::confirmed(details);
+    shop.all_captures_succeed();
+    let back = OrderCommand::RecordChargeback {
+        payment: payment(),
+        amount: gbp(600),
+        reference: reference("dp_1"),
+        reason: "fraudulent".to_owned(),
+    };
+    assert_eq!(names(&shop.does(back)), ["ChargedBack", "Held"]);
+    assert!(matches!(shop.refuses(ship("s", "main", &[])), OrderRejection::OnHold { .. }));
+    shop.does(cancel_lines(&[units(0, 1)], "one less"));
+    assert_eq!(shop.order().refunded(), 0, "the bank has taken more than that already");
+}
+
+#[test]
+fn the_same_key_with_something_else_is_refused() {
+    let mut shop = Shop::delivered(two_mugs_and_postage());
+    shop.does(refund_amount("k", 10));
+    assert_eq!(shop.refuses(refund_amount("k", 11)), OrderRejection::KeyReused);
+    assert_eq!(shop.refuses(refund_lines("k", &[units(0, 1)])), OrderRejection::KeyReused);
+    let mut shop = Shop::confirmed(two_mugs_and_postage());
+    shop.does(cancel_lines(&[units(0, 1)], "k"));
+    assert_eq!(shop.refuses(cancel_lines(&[units(0, 2)], "k")), OrderRejection::KeyReused);
+    let ask = |amount| OrderCommand::RequestPayment {
+        payment: other_payment(),
+        payment_token: PaymentToken::new("tok_gift").unwrap(),
+        amount: Some(gbp(amount)),
+    };
+    let mut shop = Shop::with(two_mugs_and_postage());
+    shop.does(ask(100));
+    assert_eq!(shop.refuses(ask(200)), OrderRejection::KeyReused);
+}
+
+#[test]
+fn not_more_is_asked_for_or_held_than_is_to_be_paid() {
+    let ask = |name: &str, amount: Option<i64>| OrderCommand::RequestPayment {
+        payment: PaymentId::derive(id(), name),
+        payment_token: PaymentToken::new("tok_gift").unwrap(),
+        amount: amount.map(gbp),
+    };
+    let held = |name: &str| OrderCommand::RecordAuthorisation {
+        payment: PaymentId::derive(id(), name),
+        amount: gbp(1300),
+        expires_at: None,
+    };
+    let mut shop = Shop::with(two_mugs_and_postage()).supplied();
+    shop.does(ask("b", None));
+    assert!(matches!(shop.refuses(ask("c", None)), OrderRejection::NotPositive { .. }));
+    assert!(matches!(shop.refuses(ask("c", Some(1))), OrderRejection::OverPayment { .. }));
+    shop.does(held("b"));
+    // The card that the order was placed with answers after all.
+    assert_eq!(names(&shop.does(authorised(1300))), ["PaymentAuthorised", "VoidRequested"]);
+    assert_eq!(shop.order().held(), 1300);
+}
+
+#[test]
+fn what_ran_out_while_it_was_on_its_way_is_not_held_when_it_does_not_come() {
+    let details = charged_at_once(manually_dispatched(two_mugs_and_postage()));
+    let mut shop = Shop::confirmed(details);
+    let [first] = shop.order().captures.keys().copied().collect::<Vec<_>>()[..] else { panic!() };
+    shop.does(OrderCommand::RecordExpiry { payment: payment() });
+    let code = "capture_declined".to_owned();
+    shop.does(OrderCommand::RecordCaptureFailure { capture: first, code });
+    assert_eq!(shop.order().held(), 0);
+    assert_eq!(shop.order().payment_status(), PaymentStatus::Expired);
+}
+
+#[test]
+fn nothing_goes_back_while_money_that_may_not_come_is_on_its_way() {
+    let mut shop = Shop::confirmed(captured_by_hand(order_of(vec![goods("MUG", 2, 500)])));
+    shop.does(ask_for("a", Some(500)));
+    shop.does(OrderCommand::RecordCapture { capture: capture("a") });
+    shop.does(ask_for("b", Some(500)));
+    shop.does(cancel_lines(&[units(0, 1)], "one less"));
+    assert_eq!(shop.order().refunded(), 0);
+    let code = "declined".to_owned();
+    shop.does(OrderCommand::RecordCaptureFailure { capture: capture("b"), code });
+    assert_eq!((shop.order().refunded(), shop.order().outstanding()), (0, 0));
+}
