@@ -22,6 +22,16 @@ pub(crate) struct Client {
     http: reqwest::Client,
 }
 
+/// Why a request failed: nobody answered it in time, so what became of it is unknown.
+#[derive(Debug)]
+pub(crate) struct Unanswered;
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no answer in {} s", PATIENCE.as_secs())
+    }
+}
+
 /// Why a request had no result.
 enum Failure {
     /// Worth repeating: mutations carry an idempotency key.
@@ -56,7 +66,9 @@ impl Client {
             match self.try_run(&body).await {
                 Ok(data) => return serde_json::from_value(data).context("an unexpected answer"),
                 Err(Failure::Lasting(error)) => return Err(error),
-                Err(Failure::Passing(error)) if start.elapsed() > PATIENCE => return Err(error),
+                Err(Failure::Passing(error)) if start.elapsed() > PATIENCE => {
+                    return Err(error.context(Unanswered));
+                }
                 Err(Failure::Passing(_)) => {}
             }
             tokio::time::sleep(pause).await;

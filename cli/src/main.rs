@@ -2,9 +2,11 @@
 //! together, and holds no rule of any kind.
 //!
 //! In reading order: [`commands`], one file each; the [`stores`] and the [`client`] that they reach
-//! the world with; the [`data_dir`] of a store on embedded defaults; the [`scenarios`]; what an
-//! [`import`] file means; [`lifecycle`], [`output`] and [`telemetry`].
+//! the world with; [`asking`] the API and [`wording`] its answers; the [`data_dir`] of a store on
+//! embedded defaults; the [`scenarios`]; what an [`import`] file means; [`lifecycle`], [`output`] and
+//! [`telemetry`].
 
+mod asking;
 mod client;
 mod commands;
 mod data_dir;
@@ -14,18 +16,22 @@ mod output;
 mod scenarios;
 mod stores;
 mod telemetry;
+mod wording;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::commands::customers::Customers;
 use crate::commands::erase_customer::EraseCustomer;
 use crate::commands::import::Import;
+use crate::commands::orders::Orders;
 use crate::commands::projections::Projections;
 use crate::commands::roles::{
     Api, EventStore, Migrate, Partners, ProcessManagers, Projector, Schema,
 };
 use crate::commands::scenario::Scenario;
+use crate::commands::stock::Stock;
 use crate::commands::streams::Streams;
 use crate::commands::up::Up;
 
@@ -73,6 +79,12 @@ enum Command {
     Partners(Box<Partners>),
     /// Prepares a Postgres database for the read models
     Migrate(Migrate),
+    /// Orders: lists, shows and changes them
+    Orders(Box<Orders>),
+    /// Stock: what is on which shelf, goods that come, corrections
+    Stock(Box<Stock>),
+    /// Customers: what their orders add up to
+    Customers(Customers),
     /// Takes a shop's history through the real write path
     Import(Box<Import>),
     /// Tells a story: an order from placed to its end, event by event
@@ -112,6 +124,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::EventStore(event_store) => event_store.run().await,
         Command::Partners(partners) => partners.run().await,
         Command::Migrate(migrate) => migrate.run().await,
+        Command::Orders(orders) => orders.run().await,
+        Command::Stock(stock) => stock.run().await,
+        Command::Customers(customers) => customers.run().await,
         Command::Import(import) => import.run().await,
         Command::Scenario(scenario) => scenario.run().await,
         Command::EraseCustomer(erase) => erase.run().await,

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use clap::Subcommand;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use futures::{StreamExt, TryStreamExt};
 use journal::{Journal, Position, Recorded};
 use schemas::StreamName;
 use serde_json::{Value, json};
 
-use crate::output::say;
+use crate::output::{say, table};
 use crate::stores::EventStore;
 
 /// Reads the event store directly: it needs no API and no Postgres.
@@ -175,10 +173,4 @@ fn data(event: &Recorded) -> Value {
 
 fn time(at: chrono::DateTime<chrono::Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.3f").to_string()
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header.iter().copied());
-    table
 }

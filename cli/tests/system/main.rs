@@ -8,6 +8,7 @@ mod deployment;
 mod first_run;
 mod flash_sale;
 mod history;
+mod orders;
 mod privacy;
 mod roles;
 mod running;

@@ -30,6 +30,9 @@ use process_managers::{Options, ProcessManager};
 use schemas::id_in;
 use tokio::net::TcpListener;
 
+/// How long anything may take before it counts as stuck: long enough for a machine with other work.
+const PATIENCE: Duration = Duration::from_mins(4);
+
 const MASTER_KEY: &str = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
 
 pub(crate) struct Shop {
@@ -319,7 +322,7 @@ impl Shop {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let reached = tokio::time::timeout(Duration::from_mins(1), watching).await;
+        let reached = tokio::time::timeout(PATIENCE, watching).await;
         assert!(reached.is_ok(), "process {process} got stuck: {last:#?}");
         phase(&last)
     }
@@ -347,7 +350,7 @@ impl Shop {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let reached = tokio::time::timeout(Duration::from_mins(1), watching).await;
+        let reached = tokio::time::timeout(PATIENCE, watching).await;
         assert!(reached.is_ok(), "order {order} got stuck: {last:#?}");
         last.unwrap()
     }
@@ -378,7 +381,7 @@ impl Shop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let rest = tokio::time::timeout(Duration::from_mins(1), watching).await;
+        let rest = tokio::time::timeout(PATIENCE, watching).await;
         assert!(rest.is_ok(), "did not come to rest: {open:?}");
     }
 

@@ -17,7 +17,9 @@ use domain::money::{Currency, Money};
 use domain::order::{CancelReason, Handling, ShippedBy};
 use domain::payment::{PaymentAuthorised, PaymentEvent};
 use domain::quantity::Quantity;
-use domain::stock::{Acceptance, LocatedUnits, StockClosed, StockEvent, StockReceived, StockReserved};
+use domain::stock::{
+    Acceptance, LocatedUnits, StockClosed, StockEvent, StockReceived, StockReserved,
+};
 use journal::{Position, Recorded};
 use schemas::{Metadata, StoredEvent, StreamName};
 use uuid::Uuid;
