@@ -119,6 +119,12 @@ pub(crate) struct Money {
     currency_code: String,
 }
 
+impl Money {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.amount.chars().all(|digit| matches!(digit, '0' | '.'))
+    }
+}
+
 impl Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.amount, self.currency_code)

@@ -35,7 +35,7 @@ pub use event::*;
 pub use ledger::{FulfilmentLine, FulfilmentOrder, FulfilmentOrderStatus};
 pub use state::{
     Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
-    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, Supply, UnitsMoved,
+    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, Supply, Remembered,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnStatus};
 pub use terms::*;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::work::{AcceptanceWork, Kind, Work};
 use crate::order::ShippedBy;
+use crate::stock::Acceptance;
 
 /// Something a process does, forward or to undo it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,7 +130,7 @@ pub const fn steps_of(kind: Kind) -> &'static [StepPlan] {
 const ACCEPTANCE: [StepPlan; 5] = [
     row(Step::ReserveStock, Compensation::By(Step::ReleaseStock), reserves),
     row(Step::AuthorisePayment, Compensation::By(Step::VoidPayment), is_paid),
-    row(Step::CommitStock, Compensation::Implied, reserves),
+    row(Step::CommitStock, Compensation::Implied, may_lose_goods),
     row(Step::ConfirmOrder, Compensation::Irrevocable, always),
     row(Step::WatchAuthorisation, Compensation::Irrevocable, is_charged),
 ];
@@ -164,6 +165,15 @@ fn always(_: &Work) -> bool {
 
 fn reserves(work: &Work) -> bool {
     work.acceptance().is_some_and(|work| !work.reservations.is_empty())
+}
+
+/// Whether what was set aside is given back by itself after a time, or may be more than the order was
+/// told of.
+fn may_lose_goods(work: &Work) -> bool {
+    let for_a_time = |work: &AcceptanceWork| {
+        work.payment_deadline.is_some() || work.acceptance == Acceptance::Partial
+    };
+    reserves(work) && work.acceptance().is_some_and(for_a_time)
 }
 
 fn is_paid(work: &Work) -> bool {

@@ -87,7 +87,8 @@ pub enum OrderCommand {
         /// The order itself: shipments that follow are named after it.
         order: OrderId,
     },
-    /// Let nothing leave until the hold is released. No-op when the order is held under that name.
+    /// Let nothing leave until the hold is released. No-op when the order is held under that name, and
+    /// when this very request is known: it does not hold again what was released since.
     Hold {
         /// Under which name.
         hold: HoldName,
@@ -95,11 +96,16 @@ pub enum OrderCommand {
         reason: HoldReason,
         /// In words.
         note: Option<Sealed>,
+        /// Which request.
+        movement: MovementId,
     },
-    /// End a hold. No-op when it is not in place.
+    /// End a hold. No-op when it is not in place, and when this very request is known: it does not
+    /// release what was held again since.
     ReleaseHold {
         /// Which one.
         hold: HoldName,
+        /// Which request.
+        movement: MovementId,
         /// The order itself: shipments that follow are named after it.
         order: OrderId,
     },

@@ -51,11 +51,11 @@ pub(super) fn decide(state: &OrderState, command: &OrderCommand) -> Decision {
         ),
         OrderCommand::Confirm { order: id } => supplying::confirm(order, *id),
         OrderCommand::Reject { reason } => supplying::reject(order, reason),
-        OrderCommand::Hold { hold, reason, note } => {
-            supplying::hold(order, hold, *reason, note.as_ref())
+        OrderCommand::Hold { hold, reason, note, movement } => {
+            supplying::hold(order, hold, *reason, note.as_ref(), *movement)
         }
-        OrderCommand::ReleaseHold { hold, order: id } => {
-            Ok(supplying::release_hold(order, hold, *id))
+        OrderCommand::ReleaseHold { hold, movement, order: id } => {
+            supplying::release_hold(order, hold, *movement, *id)
         }
 
         OrderCommand::Cancel { reason, movement } => cancelling::cancel(order, *reason, *movement),

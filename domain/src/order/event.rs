@@ -174,6 +174,9 @@ events! {
         reason: HoldReason,
         /// Whether a rule did it, not a person.
         automatic: bool,
+        /// Under which request a person did it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        movement: Option<MovementId>,
         /// In words: sealed text.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<Sealed>,
@@ -183,6 +186,8 @@ events! {
     OrderHoldReleased {
         /// Which hold.
         hold: HoldName,
+        /// Under which request.
+        movement: MovementId,
     }
 
     /// Goods were set aside, or are awaited.

@@ -10,7 +10,7 @@ use super::event::{
 };
 use super::state::{
     Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
-    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, UnitsMoved,
+    PlacedOrder, Refund, Remembered, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus,
 };
 use super::terms::{Disposition, LineAllocation, LineUnits, ShippedBy};
 use crate::ids::{LocationCode, PaymentId, ReturnId, ShipmentId};
@@ -83,10 +83,15 @@ impl PlacedOrder {
             }
 
             OrderEvent::Held(held) => {
+                if let Some(movement) = held.movement {
+                    self.movements.insert(movement, Remembered::Held(held.hold.clone()));
+                }
                 let (reason, automatic, note) = (held.reason, held.automatic, held.note.clone());
                 self.holds.insert(held.hold.clone(), Hold { reason, automatic, note });
             }
             OrderEvent::HoldReleased(released) => {
+                let done = Remembered::HoldReleased(released.hold.clone());
+                self.movements.insert(released.movement, done);
                 self.holds.remove(&released.hold);
             }
 
@@ -110,7 +115,7 @@ impl PlacedOrder {
                 }
             }
             OrderEvent::LinesCancelled(cancelled) => {
-                let moved = UnitsMoved::Cancelled(cancelled.lines.clone());
+                let moved = Remembered::Cancelled(cancelled.lines.clone());
                 self.movements.insert(cancelled.movement, moved);
                 for units in &cancelled.lines {
                     self.on_line(units, |ledger, units| add_units(&mut ledger.cancelled, units));
@@ -373,7 +378,7 @@ impl PlacedOrder {
     }
 
     fn receive(&mut self, received: &OrderReturnReceived) {
-        let moved = UnitsMoved::Received(received.goods.clone());
+        let moved = Remembered::Received(received.goods.clone());
         self.movements.insert(received.movement, moved);
         let came = received.goods.iter().filter(|it| it.disposition != Disposition::Missing);
         for goods in came {

@@ -78,18 +78,23 @@ pub struct PlacedOrder {
     pub shipments: BTreeMap<ShipmentId, ShipmentBook>,
     /// Its returns.
     pub returns: BTreeMap<ReturnId, ReturnBook>,
-    /// Cancellations and receipts of returns that are known, so that repeating one changes nothing.
-    pub movements: BTreeMap<MovementId, UnitsMoved>,
+    /// Cancellations, receipts of returns and holds that are known, so that repeating one changes
+    /// nothing, however late.
+    pub movements: BTreeMap<MovementId, Remembered>,
 }
 
-/// What a movement was about, to tell its repetition from another one under the same key.
+/// What was done under an id, to tell its repetition from something else under the same key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum UnitsMoved {
+pub enum Remembered {
     /// These units were given up.
     Cancelled(Vec<LineUnits>),
     /// These came back.
     Received(Vec<ReceivedUnits>),
+    /// The order was held.
+    Held(HoldName),
+    /// A hold was released.
+    HoldReleased(HoldName),
 }
 
 /// How far an order has come as a whole.

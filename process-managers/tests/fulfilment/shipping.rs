@@ -1,7 +1,7 @@
 //! What keeps a shipment from leaving, who brings it, and what is heard of it.
 
 use domain::fulfilment::{Outcome, Phase, Step};
-use domain::ids::{CountryCode, LocationCode, OrderId, PartnerReference, ShipmentId};
+use domain::ids::{CountryCode, LocationCode, MovementId, OrderId, PartnerReference, ShipmentId};
 use domain::order::{
     DispatchPolicy, LineUnits, OrderCommand, OrderStatus, Policies, ShipmentStatus, ShippedBy,
 };
@@ -57,7 +57,8 @@ async fn a_hold_stops_also_a_shipment_that_was_about_to_leave() {
     let shipment = request(&shop, order, 1, ShippedBy::Partner { parcels: 1 }).await;
     shop.reaches(shipment, |phase| *phase == Phase::Due(Step::BookShipment)).await;
     let (hold, reason) = (crate::shop::hold_named("check"), domain::order::HoldReason::Address);
-    shop.tell(order, OrderCommand::Hold { hold, reason, note: None }).await;
+    let movement = MovementId(journal::ids::new_id());
+    shop.tell(order, OrderCommand::Hold { hold, reason, note: None, movement }).await;
     shop.tell(order, OrderCommand::ClearShipment { shipment }).await;
     shop.becomes(order, |order| order.shipments[&shipment].status == ShipmentStatus::Cleared).await;
     assert!(shop.carried(order).await.is_empty());

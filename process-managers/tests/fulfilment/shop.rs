@@ -263,7 +263,8 @@ impl Shop {
     }
 
     pub(crate) async fn release_hold(&self, order: OrderId, hold: &str) {
-        self.tell(order, OrderCommand::ReleaseHold { hold: hold_named(hold), order }).await;
+        let (hold, movement) = (hold_named(hold), MovementId(journal::ids::new_id()));
+        self.tell(order, OrderCommand::ReleaseHold { hold, movement, order }).await;
     }
 
     /// Somebody says that pence came to the bank.

@@ -203,7 +203,7 @@ fn next(id: OrderId, order: &PlacedOrder, dice: &mut Dice) -> Option<OrderComman
         7 => Some(returning(id, order, dice, &key)),
         8 => refund(id, order, dice, &key),
         9 => giving_up(id, order, dice, &key),
-        10 => Some(holding(id, dice)),
+        10 => Some(holding(id, dice, &key)),
         _ => Some(editing(id, dice, &key)),
     }
 }
@@ -211,7 +211,8 @@ fn next(id: OrderId, order: &PlacedOrder, dice: &mut Dice) -> Option<OrderComman
 /// What brings an order to its end, one step of it.
 fn onward(id: OrderId, order: &PlacedOrder, dice: &mut Dice, key: &str) -> Option<OrderCommand> {
     if let Some(hold) = order.holds.keys().next() {
-        return Some(OrderCommand::ReleaseHold { hold: hold.clone(), order: id });
+        let (hold, movement) = (hold.clone(), MovementId::derive(id, key));
+        return Some(OrderCommand::ReleaseHold { hold, movement, order: id });
     }
     if !order.allocated {
         return Some(goods(id, order, dice));
@@ -460,14 +461,15 @@ fn giving_up(id: OrderId, order: &PlacedOrder, dice: &mut Dice, key: &str) -> Op
     }
 }
 
-fn holding(id: OrderId, dice: &mut Dice) -> OrderCommand {
+fn holding(id: OrderId, dice: &mut Dice, key: &str) -> OrderCommand {
+    let movement = MovementId::derive(id, key);
     if dice.one_in(3) {
         let name = dice.pick(&["fraud-review", "address"]).unwrap();
         let hold = HoldName::new(name).unwrap();
-        return OrderCommand::Hold { hold, reason: HoldReason::Other, note: None };
+        return OrderCommand::Hold { hold, reason: HoldReason::Other, note: None, movement };
     }
     let name = dice.pick(&["fraud-review", "address", "value"]).unwrap();
-    OrderCommand::ReleaseHold { hold: HoldName::new(name).unwrap(), order: id }
+    OrderCommand::ReleaseHold { hold: HoldName::new(name).unwrap(), movement, order: id }
 }
 
 fn editing(id: OrderId, dice: &mut Dice, key: &str) -> OrderCommand {

@@ -1,7 +1,7 @@
 //! `orderHold` and `orderHoldRelease`.
 
 use async_graphql::{Context, Error, Object};
-use domain::ids::HoldName;
+use domain::ids::{HoldName, MovementId};
 use domain::order::OrderCommand;
 
 use super::change::{Change, order_input, order_payload};
@@ -55,7 +55,13 @@ impl OrderHolds {
         let hold = change.check(HoldName::new(&input.name), at!["name"]);
         let note = change.note("order-held", input.note.as_deref()).await?;
         let reason = input.reason.into();
-        let command = hold.map(|hold| OrderCommand::Hold { hold, reason, note });
+        let movement = change.name().map(|name| MovementId::derive(change.id, &name));
+        let command = hold.zip(movement).map(|(hold, movement)| OrderCommand::Hold {
+            hold,
+            reason,
+            note,
+            movement,
+        });
         change.execute(command).await.map(Into::into)
     }
 
@@ -68,7 +74,12 @@ impl OrderHolds {
         let mut change = Change::new(ctx, &input);
         let order = change.id;
         let hold = change.check(HoldName::new(&input.name), at!["name"]);
-        let command = hold.map(|hold| OrderCommand::ReleaseHold { hold, order });
+        let movement = change.name().map(|name| MovementId::derive(order, &name));
+        let command = hold.zip(movement).map(|(hold, movement)| OrderCommand::ReleaseHold {
+            hold,
+            movement,
+            order,
+        });
         change.execute(command).await.map(Into::into)
     }
 }

@@ -157,11 +157,14 @@ struct Received {
     disposition: Word,
 }
 
+/// The name of a column, and what stands in it.
+type Column = (&'static str, fn(&Line) -> String);
+
 const ORDERED: &str = "ORDERED";
 
 /// What became of the units of a line, by the names of columns. Those are left out in which nothing
 /// stands for any line.
-const LEDGER: [(&str, fn(&Line) -> String); 9] = [
+const LEDGER: [Column; 9] = [
     (ORDERED, |line| line.quantity.to_string()),
     ("CANCELLED", |line| line.cancelled.to_string()),
     ("ALLOCATED", Line::allocated_in_words),
@@ -373,7 +376,8 @@ impl Payment {
     fn remark(&self) -> String {
         let declined = self.decline_code.as_ref().map(|code| format!("declined: {code}"));
         let by_hand = self.received_as.as_ref().map(|it| format!("received as {it}"));
-        let expires = self.expires_at.map(|at| {
+        let matters = self.expired || !self.held.is_nothing();
+        let expires = self.expires_at.filter(|_| matters).map(|at| {
             let verb = if self.expired { "expired" } else { "expires" };
             format!("{verb} {}", time(at))
         });

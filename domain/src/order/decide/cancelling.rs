@@ -9,7 +9,7 @@ use crate::order::error::OrderRejection;
 use crate::order::event::{
     OrderCancelled, OrderEvent, OrderLinesCancelled, OrderShipmentCancelled,
 };
-use crate::order::state::{OrderStatus, PlacedOrder, UnitsMoved};
+use crate::order::state::{OrderStatus, PlacedOrder, Remembered};
 use crate::order::terms::{CancelReason, LineAllocation, LineUnits};
 use crate::quantity::Quantity;
 use crate::stock::LocatedUnits;
@@ -122,7 +122,7 @@ impl PlacedOrder {
     ) -> Result<bool, OrderRejection> {
         match self.movements.get(&movement) {
             None => Ok(false),
-            Some(UnitsMoved::Cancelled(known)) if *known == sum_up(lines) => Ok(true),
+            Some(Remembered::Cancelled(known)) if *known == sum_up(lines) => Ok(true),
             Some(_) => Err(OrderRejection::KeyReused),
         }
     }

@@ -390,7 +390,13 @@ impl Story {
         let Ok(hold) = HoldName::new("chargeback") else { return };
         if open && self.order.unshipped() > 0 && !self.order.holds.contains_key(&hold) {
             let (reason, automatic, note) = (HoldReason::Payment, true, None);
-            self.tell(OrderEvent::Held(OrderHeld { hold, reason, automatic, note }));
+            self.tell(OrderEvent::Held(OrderHeld {
+                hold,
+                reason,
+                automatic,
+                movement: None,
+                note,
+            }));
         }
     }
 }

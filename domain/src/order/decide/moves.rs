@@ -91,9 +91,11 @@ impl PlacedOrder {
         trials.extend(self.codes_tried());
         trials.extend(self.payments.keys().map(|&payment| OrderCommand::RequestVoid { payment }));
         trials.extend(self.payments.keys().filter_map(|&payment| self.chargeback(payment)));
-        trials.extend(
-            self.holds.keys().map(|hold| OrderCommand::ReleaseHold { hold: hold.clone(), order }),
-        );
+        trials.extend(self.holds.keys().map(|hold| OrderCommand::ReleaseHold {
+            hold: hold.clone(),
+            movement,
+            order,
+        }));
         for (&shipment, book) in &self.shipments {
             trials.push(OrderCommand::ClearShipment { shipment });
             trials.push(OrderCommand::CancelShipment { shipment });
@@ -122,7 +124,12 @@ impl PlacedOrder {
         let payment = PaymentId(Uuid::nil());
         let mut trials = vec![];
         if let Ok(hold) = HoldName::new("trial") {
-            trials.push(OrderCommand::Hold { hold, reason: HoldReason::Other, note: None });
+            trials.push(OrderCommand::Hold {
+                hold,
+                reason: HoldReason::Other,
+                note: None,
+                movement: MovementId(Uuid::nil()),
+            });
         }
         if let (Ok(reference), 1..) = (PartnerReference::new("trial"), self.outstanding()) {
             let amount = self.money(1);

@@ -37,7 +37,13 @@ pub(super) fn place(
     let mut events = vec![OrderEvent::Placed(placed)];
     for (hold, reason) in holds {
         let (hold, reason) = (hold.clone(), *reason);
-        events.push(OrderEvent::Held(OrderHeld { hold, reason, automatic: true, note: None }));
+        events.push(OrderEvent::Held(OrderHeld {
+            hold,
+            reason,
+            automatic: true,
+            movement: None,
+            note: None,
+        }));
     }
     Ok(events)
 }

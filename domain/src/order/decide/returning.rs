@@ -9,7 +9,7 @@ use crate::order::event::{
     OrderEvent, OrderReturnApproved, OrderReturnClosed, OrderReturnDeclined, OrderReturnReceived,
     OrderReturnRequested,
 };
-use crate::order::state::{LineLedger, PlacedOrder, ReturnBook, ReturnProgress, UnitsMoved};
+use crate::order::state::{LineLedger, PlacedOrder, Remembered, ReturnBook, ReturnProgress};
 use crate::order::terms::{LineUnits, ReceivedUnits, ReturnReason};
 use crate::personal::Sealed;
 
@@ -80,7 +80,7 @@ pub(super) fn receive(
 ) -> Decision {
     match order.movements.get(&movement) {
         None => {}
-        Some(UnitsMoved::Received(known)) if known == goods => return Ok(vec![]),
+        Some(Remembered::Received(known)) if known == goods => return Ok(vec![]),
         Some(_) => return Err(OrderRejection::KeyReused),
     }
     let book = order.return_book(return_id)?;

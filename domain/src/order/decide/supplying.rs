@@ -11,7 +11,7 @@ use crate::order::event::{
     OrderAllocated, OrderBackorderFilled, OrderConfirmed, OrderEvent, OrderHeld, OrderHoldReleased,
     OrderLinesCancelled, OrderRejected,
 };
-use crate::order::state::{OrderStatus, PlacedOrder};
+use crate::order::state::{OrderStatus, PlacedOrder, Remembered};
 use crate::order::terms::{
     CancelReason, HoldReason, LineAllocation, LineUnits, RejectReason, StockRevision,
 };
@@ -155,7 +155,13 @@ pub(super) fn hold(
     hold: &HoldName,
     reason: HoldReason,
     note: Option<&Sealed>,
+    movement: MovementId,
 ) -> Decision {
+    match order.movements.get(&movement) {
+        None => {}
+        Some(Remembered::Held(known)) if known == hold => return Ok(vec![]),
+        Some(_) => return Err(OrderRejection::KeyReused),
+    }
     if order.holds.contains_key(hold) {
         return Ok(vec![]);
     }
@@ -163,19 +169,30 @@ pub(super) fn hold(
     if order.status == OrderStatus::Confirmed && order.unshipped() == 0 {
         return Err(OrderRejection::AlreadyLeft);
     }
-    let (hold, note) = (hold.clone(), note.cloned());
-    Ok(vec![OrderEvent::Held(OrderHeld { hold, reason, automatic: false, note })])
+    let (hold, note, movement) = (hold.clone(), note.cloned(), Some(movement));
+    Ok(vec![OrderEvent::Held(OrderHeld { hold, reason, automatic: false, movement, note })])
 }
 
 /// When the last hold is gone, what may leave leaves.
-pub(super) fn release_hold(order: &PlacedOrder, hold: &HoldName, id: OrderId) -> Vec<OrderEvent> {
+pub(super) fn release_hold(
+    order: &PlacedOrder,
+    hold: &HoldName,
+    movement: MovementId,
+    id: OrderId,
+) -> Decision {
+    match order.movements.get(&movement) {
+        None => {}
+        Some(Remembered::HoldReleased(known)) if known == hold => return Ok(vec![]),
+        Some(_) => return Err(OrderRejection::KeyReused),
+    }
     if !order.holds.contains_key(hold) {
-        return vec![];
+        return Ok(vec![]);
     }
     let mut story = Story::of(order);
-    story.tell(OrderEvent::HoldReleased(OrderHoldReleased { hold: hold.clone() }));
+    let hold = hold.clone();
+    story.tell(OrderEvent::HoldReleased(OrderHoldReleased { hold, movement }));
     story.send_what_may_leave(id);
-    story.events
+    Ok(story.events)
 }
 
 /// What the stock found, as it is handed out to lines.

@@ -84,8 +84,8 @@ impl Wish {
             }
             5 if self.amount > 1000 => cancel(),
             6 => cancel_lines(&lines, &name),
-            7 if self.amount > 1000 => hold("fraud"),
-            7 | 8 => release_hold("fraud"),
+            7 if self.amount > 1000 => hold_under("fraud", &name),
+            7 | 8 => release_under("fraud", &name),
             9 if self.count > 1 => authorised(order.total().max(1)),
             9 => {
                 let asked = order.payments.iter().find(|(_, it)| it.requested > it.authorised);

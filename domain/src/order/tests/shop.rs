@@ -290,11 +290,21 @@ pub(super) fn cancel_lines(lines: &[LineUnits], name: &str) -> OrderCommand {
 }
 
 pub(super) fn hold(name: &str) -> OrderCommand {
-    OrderCommand::Hold { hold: hold_name(name), reason: HoldReason::Fraud, note: None }
+    hold_under(name, name)
+}
+
+pub(super) fn hold_under(name: &str, key: &str) -> OrderCommand {
+    let movement = movement(&format!("hold {key}"));
+    OrderCommand::Hold { hold: hold_name(name), reason: HoldReason::Fraud, note: None, movement }
 }
 
 pub(super) fn release_hold(name: &str) -> OrderCommand {
-    OrderCommand::ReleaseHold { hold: hold_name(name), order: id() }
+    release_under(name, name)
+}
+
+pub(super) fn release_under(name: &str, key: &str) -> OrderCommand {
+    let movement = movement(&format!("release {key}"));
+    OrderCommand::ReleaseHold { hold: hold_name(name), movement, order: id() }
 }
 
 pub(super) fn refund_amount(name: &str, amount: i64) -> OrderCommand {

@@ -189,3 +189,15 @@ fn an_order_that_has_left_or_is_over_cannot_be_held() {
     let shop = Shop::with(two_mugs_and_postage()).then(cancel());
     assert!(matches!(shop.refuses(hold("late")), OrderRejection::InvalidTransition { .. }));
 }
+
+#[test]
+fn a_late_repeat_neither_holds_again_nor_releases_what_was_held_again() {
+    let mut shop = Shop::confirmed(manually_dispatched(two_mugs_and_postage()));
+    shop.does(hold_under("fraud", "first"));
+    shop.does(release_under("fraud", "first"));
+    assert!(shop.does(hold_under("fraud", "first")).is_empty());
+    shop.does(hold_under("fraud", "second"));
+    assert!(shop.does(release_under("fraud", "first")).is_empty());
+    assert!(!shop.order().holds.is_empty(), "the second hold is still in place");
+    assert_eq!(shop.refuses(hold_under("address", "first")), OrderRejection::KeyReused);
+}

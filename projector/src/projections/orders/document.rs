@@ -15,7 +15,7 @@ use domain::ids::{
 use domain::money::Money;
 use domain::order::{
     Capture, Hold, LineLedger, OrderDetails, OrderStatus, PaymentBook, PlacedOrder, Refund,
-    ReturnBook, ShipmentBook, Supply, UnitsMoved,
+    ReturnBook, ShipmentBook, Supply, Remembered,
 };
 use domain::personal::Sealed;
 use domain::pricing::Prices;
@@ -54,7 +54,7 @@ pub(crate) struct Progress<'a> {
     chargebacks: Cow<'a, BTreeMap<String, Money>>,
     shipments: Cow<'a, BTreeMap<ShipmentId, ShipmentBook>>,
     returns: Cow<'a, BTreeMap<ReturnId, ReturnBook>>,
-    movements: Cow<'a, BTreeMap<MovementId, UnitsMoved>>,
+    movements: Cow<'a, BTreeMap<MovementId, Remembered>>,
 }
 
 /// Both pieces of `order`.
