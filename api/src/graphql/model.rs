@@ -11,6 +11,7 @@ mod order_action;
 mod order_change;
 mod order_codes;
 mod order_goods;
+mod order_leaves;
 mod order_line;
 mod order_money;
 mod order_terms;
@@ -30,6 +31,7 @@ pub(crate) use money::{LineKind, Money};
 pub(crate) use order::Order;
 pub(crate) use order_action::OrderAction;
 pub(crate) use order_change::OrderChange;
+pub(crate) use order_leaves::Comparison;
 pub(crate) use order_codes::{
     Acceptance, CancelReason, CapturePolicy, DispatchPolicy, Disposition, HoldReason,
     MovementStatus, OrderFulfilmentStatus, OrderHandling, OrderPaymentStatus, OrderReason,

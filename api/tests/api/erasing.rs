@@ -56,6 +56,32 @@ async fn a_guest_is_erased_by_their_order_without_a_postgres() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_placed_again_after_an_erasure_is_the_same_order_and_seals_nothing() {
+    let api = Api::start().await;
+    api.receive(&["MUG"], 10).await;
+    let input = with(guests("k"), "/note", json!("Ring twice."));
+    let placed = api.place(input.clone()).await;
+    let id = placed["order"]["id"].clone();
+    let erasure = json!({ "order": id, "idempotencyKey": "e" });
+    assert_eq!(erase(&api, erasure).await, erased(1));
+
+    let again = api.place(input.clone()).await;
+    assert_eq!(again["userErrors"], json!([]), "{again:#}");
+    assert_eq!((&again["replayed"], &again["order"]["id"]), (&json!(true), &id));
+    assert_eq!(again["position"], placed["position"]);
+    for other in [
+        with(input.clone(), "/tags", json!(["vip"])),
+        without(input.clone(), "/note"),
+        with(input, "/billingAddress", json!({ "name": "A", "lines": ["1"], "city": "York", "country": "GB" })),
+    ] {
+        let refused = api.place(other).await;
+        assert_eq!(refused["userErrors"][0]["__typename"], "IdempotencyConflict", "{refused:#}");
+    }
+    let second = json!({ "order": id, "idempotencyKey": "e-2" });
+    assert_eq!(erase(&api, second).await, erased(0), "there is no new key");
+}
+
+#[tokio::test]
 async fn a_customer_is_not_half_erased_while_their_orders_cannot_be_found() {
     let api = Api::start().await;
     api.receive(&["MUG"], 10).await;

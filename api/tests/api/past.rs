@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::acting::{Acting, accepted, units};
+use crate::acting::{Acting, accepted, two_mugs_by_hand, units};
 use crate::support::{Api, Whole, code, sent, two_mugs};
 
 const AS_OF: &str = "query($id: UUID!, $asOf: AsOfInput) { order(id: $id, asOf: $asOf) {
@@ -123,7 +123,7 @@ async fn the_history_says_who_when_why_and_what_was_before_and_after() {
     assert_eq!(history[2]["reason"], "customer");
     assert_eq!(change(3, "contact.email"), Some((Value::Null, json!("anna@example.org"))));
     assert_eq!(change(4, "tags.0"), Some((Value::Null, json!("vip"))));
-    assert_eq!(change(0, "status"), Some((Value::Null, json!("pending"))));
+    assert_eq!(change(0, "status"), Some((Value::Null, json!("PENDING"))));
 }
 
 #[tokio::test]
@@ -157,4 +157,111 @@ async fn the_history_is_read_page_by_page() {
     assert_eq!(seen, [0, 1, 2, 3, 4].map(|n| json!(n)));
     let (_, body) = api.ask(HISTORY, json!({ "id": order.id.0, "first": 2, "after": "x" })).await;
     assert_eq!(code(&body), "BAD_REQUEST");
+}
+
+/// Every change of an order: revision, field, before, after.
+async fn changes(api: &Api, order: &Acting) -> Vec<(usize, String, Value, Value)> {
+    let page = json!({ "id": order.id.0, "first": 100 });
+    let history = api.data(HISTORY, page).await["orderHistory"]["nodes"].clone();
+    let told = history.as_array().unwrap().iter().enumerate().flat_map(|(n, change)| {
+        change["changes"].as_array().unwrap().iter().map(move |it| {
+            let field = it["field"].as_str().unwrap().to_owned();
+            (n, field, it["before"].clone(), it["after"].clone())
+        })
+    });
+    told.collect()
+}
+
+#[tokio::test]
+async fn the_history_has_the_words_of_the_schema_and_no_bookkeeping() {
+    let api = Api::start().await;
+    let order = Acting::confirmed(&api, two_mugs_by_hand("k")).await;
+    let part = json!({ "reason": "CUSTOMER", "lines": units(0, 1) });
+    accepted(&api, "orderCancel", order.by_id("p", part)).await;
+    accepted(&api, "orderCancel", order.by_id("c", json!({ "reason": "STAFF" }))).await;
+    let all = changes(&api, &order).await;
+    let of = |field: &str| -> Vec<_> {
+        let told = all.iter().filter(|(_, it, ..)| it == field);
+        told.map(|(_, _, before, after)| (before.clone(), after.clone())).collect()
+    };
+    assert_eq!(
+        of("status"),
+        [
+            (Value::Null, json!("PENDING")),
+            (json!("PENDING"), json!("CONFIRMED")),
+            (json!("CONFIRMED"), json!("CANCELLED")),
+        ]
+    );
+    assert_eq!(of("reason"), [(Value::Null, json!("STAFF"))]);
+    assert_eq!(of("lines.0.cancelled"), [(json!(0), json!(1)), (json!(1), json!(2))]);
+    for (_, field, ..) in &all {
+        let hidden = ["movements", "supply", "details", "prices", "status."];
+        assert!(!hidden.iter().any(|start| field.starts_with(start)), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_tells_amounts_with_their_currency() {
+    let api = Api::start().await;
+    let order = Acting::shipped_and_paid(&api, two_mugs("k")).await;
+    let refund =
+        json!({ "amount": { "amount": "5.00", "currencyCode": "GBP" }, "reason": "LATE" });
+    accepted(&api, "orderRefund", order.input("r", refund)).await;
+    let all = changes(&api, &order).await;
+    let payment = |what: &str| format!("payments.{}.{what}", order.payment().0);
+    let last = |field: &str| {
+        let told = all.iter().rev().find(|(_, it, ..)| it == field);
+        told.map(|(_, _, before, after)| (before.clone(), after.clone()))
+    };
+    assert_eq!(
+        last(&payment("captured")),
+        Some((json!("0.00 GBP"), json!("12.90 GBP"))),
+        "{all:#?}"
+    );
+    assert_eq!(last(&payment("refunding")), Some((json!("0.00 GBP"), json!("5.00 GBP"))));
+    for movement in ["captures.", "refunds."] {
+        let amounts: Vec<_> = all
+            .iter()
+            .filter(|(_, it, ..)| it.starts_with(movement) && it.ends_with(".amount"))
+            .collect();
+        assert!(!amounts.is_empty());
+        for (_, field, _, after) in amounts {
+            assert!(after.as_str().is_some_and(|it| it.ends_with(" GBP")), "{field}: {after}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_the_history_has_the_same_changes_however_it_is_asked_for() {
+    let api = Api::start().await;
+    let order = eventful(&api).await;
+    let id = json!(order.id.0);
+    let all = api.data(HISTORY, json!({ "id": id, "first": 100 })).await;
+    let all = all["orderHistory"]["nodes"].as_array().unwrap().clone();
+    let behind = api.data(HISTORY, json!({ "id": id, "first": 2, "after": "1" })).await;
+    assert_eq!(behind["orderHistory"]["nodes"], json!(all[2..4]));
+
+    let by_edges = "query($id: UUID!) { h: orderHistory(id: $id, first: 9) { ...page } }
+        fragment page on OrderChangeConnection { edges { node { ... on OrderChange { ...one } } } }
+        fragment one on OrderChange { told: changes { field before after } }";
+    let edges = api.data(by_edges, json!({ "id": id })).await["h"]["edges"].clone();
+    for (edge, change) in edges.as_array().unwrap().iter().zip(&all) {
+        assert_eq!(edge["node"]["told"], change["changes"]);
+    }
+    assert_eq!(edges.as_array().unwrap().len(), all.len());
+}
+
+#[tokio::test]
+async fn many_histories_in_one_query_are_too_much() {
+    let api = Api::start().await;
+    let one = |n| format!("h{n}: orderHistory(id: $id, first: 1) {{ nodes {{ revision }} }}");
+    let asked = async |count: u32| {
+        let fields: Vec<_> = (0..count).map(one).collect();
+        let query = format!("query($id: UUID!) {{ {} }}", fields.join(" "));
+        api.ask(&query, json!({ "id": uuid::Uuid::nil() })).await
+    };
+    let (status, body) = asked(4).await;
+    assert!(status == 200 && body.get("errors").is_none(), "{body:#}");
+    let (_, body) = asked(5).await;
+    assert!(body.to_string().contains("too complex"), "{body:#}");
 }

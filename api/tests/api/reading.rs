@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use domain::ids::{OrderId, PartnerReference, PaymentId};
+use domain::payment::{Payment, PaymentCommand};
+use journal::Repository;
 use crate::support::{Api, Whole, code, must, two_mugs, with, without};
 
 const ORDER: &str = "query($id: UUID!, $at: String) { order(id: $id, atLeast: $at) {
@@ -242,4 +245,56 @@ async fn an_imported_order_keeps_its_date() {
     let read = api.data(ORDER, variables).await["order"].clone();
     assert_eq!(read["placedAt"], "2010-12-01T08:26:00+00:00");
     assert_eq!((&read["handling"], &read["reference"]), (&json!("ELSEWHERE"), &json!("536365")));
+}
+
+#[tokio::test]
+async fn a_later_payment_is_not_taken_for_the_one_that_the_order_was_placed_with() {
+    let whole = Whole::start().await;
+    let api = &whole.api;
+    let (order, other) =
+        (Acting::on(api, two_mugs("k-1")).await, Acting::on(api, two_mugs("k-2")).await);
+    let later = PaymentId(journal::ids::new_id());
+    authorised(api, later, order.id).await;
+    authorised(api, other.payment(), other.id).await;
+    // The other one's payment was recorded later, so the first one's is known when that is.
+    assert_eq!(until_paid(api, other.id).await["status"], "AUTHORISED");
+    assert_eq!(payment(api, order.id).await, Value::Null);
+    authorised(api, order.payment(), order.id).await;
+    assert_eq!(until_paid(api, order.id).await["id"], json!(order.payment().0));
+}
+
+async fn authorised(api: &Api, payment: PaymentId, order: OrderId) {
+    let command = PaymentCommand::RecordAuthorisation {
+        order,
+        amount: pounds(1290),
+        reference: PartnerReference::new("ref").unwrap(),
+        expires_at: None,
+    };
+    let context = journal::Context {
+        command_id: journal::ids::new_id(),
+        correlation_id: order.0,
+        causation_id: order.0,
+        actor: "process:test".to_owned(),
+        traceparent: None,
+    };
+    let payments = Repository::<Payment>::new(api.journal.clone(), 1);
+    payments.execute(&payment, command, context).await.unwrap();
+}
+
+async fn payment(api: &Api, order: OrderId) -> Value {
+    let query = "query($id: UUID!) { order(id: $id) { payment { id status } } }";
+    api.data(query, json!({ "id": order.0 })).await["order"]["payment"].clone()
+}
+
+async fn until_paid(api: &Api, order: OrderId) -> Value {
+    must(async {
+        loop {
+            let payment = payment(api, order).await;
+            if payment.is_object() {
+                return payment;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
 }

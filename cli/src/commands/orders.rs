@@ -20,23 +20,14 @@ pub(crate) struct Orders {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists orders, the latest placed first
     List(list::List),
-    /// Shows an order: where it stands, its lines, money, shipments, returns, what can be done
     Show(show::Show),
-    /// Shows what happened to an order: who, when, what changed
     History(history::History),
-    /// Cancels an order, or units of it
     Cancel(acting::Cancel),
-    /// Holds an order: nothing of it is confirmed, dispatched or captured
     Hold(acting::Hold),
-    /// Takes a hold away
     Release(acting::Release),
-    /// Pays money back
     Refund(acting::Refund),
-    /// Plans a shipment of what is set aside at a location
     Ship(acting::Ship),
-    /// Records money that came without the gateway, such as a bank transfer
     MarkPaid(acting::MarkPaid),
 }
 

@@ -21,21 +21,15 @@ pub(crate) struct Stock {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists SKUs: how many units there are, set aside and available
     List(List),
-    /// Shows a SKU: its locations, and the latest of what moved
     Show(Show),
-    /// Takes in goods that came
     Receive(changing::Receive),
-    /// Corrects what is on hand, up or down
     Adjust(changing::Adjust),
-    /// Takes over what was counted
     Set(changing::Set),
-    /// Says what happens when more is wanted than there is
     Policy(changing::Policy),
 }
 
-/// The stock of all SKUs, in the order of their names.
+/// Lists SKUs: how many units there are, set aside and available
 #[derive(Debug, clap::Args)]
 struct List {
     /// Only what runs short
@@ -48,7 +42,7 @@ struct List {
     asking: Asking,
 }
 
-/// The stock of a SKU.
+/// Shows a SKU: its locations, and the latest of what moved
 #[derive(Debug, clap::Args)]
 struct Show {
     /// Which SKU

@@ -302,13 +302,12 @@ impl Order {
         payments.map(|(&id, book)| OrderPayment::new(self, id, book)).collect()
     }
 
-    /// The payment that it was placed with, as the read model knows it; none when no money was asked
+    /// The payment that it was placed with, as the read model knows it; none when that was not asked
     /// for so far. See `payments` for all.
     async fn payment(&self, ctx: &Context<'_>) -> Result<Option<Payment>, Error> {
         let payment = domain::ids::PaymentId::of(self.id);
-        let mut rows = Loaders::of(ctx).payments(ctx, self.id.0).await?;
-        rows.sort_by_key(|row| row.id != payment.0);
-        Ok(rows.into_iter().next().map(Into::into))
+        let rows = Loaders::of(ctx).payments(ctx, self.id.0).await?;
+        Ok(rows.into_iter().find(|row| row.id == payment.0).map(Into::into))
     }
 
     /// Money moved to us, or on its way.

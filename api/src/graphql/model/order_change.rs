@@ -1,26 +1,21 @@
 //! One change of an order, as the schema shows it: who, when, why, and what was before and after.
 //!
-//! The fields are those of the order's document, found by comparing it before and after: whatever is
-//! added to it appears here by itself.
+//! How two states of an order are compared is in `order_leaves`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_graphql::{ComplexObject, Context, Error, Json, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::ids::OrderId;
-use domain::order::PlacedOrder;
 use domain::personal::Sealed;
 use journal::Recorded;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::order_leaves::{Difference, Leaf, Leaves, flatten};
 use super::personal::{Note, note};
 use super::{Revealed, reveal, small};
-
-/// What is left out: it never changes, and the order itself shows it.
-const CONSTANT: &[&str] = &["details", "prices"];
-/// What is left out when an order is placed: nothing has happened to any of its lines.
-const NEW: &[&str] = &["details", "prices", "lines"];
+use crate::graphql::error::internal;
 
 /// One change of an order.
 #[derive(Debug, Clone, SimpleObject)]
@@ -49,8 +44,9 @@ pub(crate) struct OrderChange {
     order: OrderId,
     #[graphql(skip)]
     sealed_note: Option<Sealed>,
+    /// Only when somebody asked for them.
     #[graphql(skip)]
-    differences: Vec<Difference>,
+    differences: Option<Vec<Difference>>,
 }
 
 /// One field of an order that has changed.
@@ -65,32 +61,13 @@ pub(crate) struct FieldChange {
     after: Option<Json<Value>>,
 }
 
-/// What stands at one path.
-#[derive(Debug, Clone, PartialEq)]
-enum Leaf {
-    Clear(Value),
-    Sealed(Sealed),
-}
-
-type Leaves = BTreeMap<String, Leaf>;
-
-#[derive(Debug, Clone, PartialEq)]
-struct Difference {
-    field: String,
-    before: Option<Leaf>,
-    after: Option<Leaf>,
-}
-
 impl OrderChange {
-    /// What `event` did to `order`.
+    /// What `event` did to `order`: `differences`, if somebody asked for them.
     pub(crate) fn new(
         order: OrderId,
         event: &Recorded,
-        before: Option<&PlacedOrder>,
-        after: Option<&PlacedOrder>,
+        differences: Option<Vec<Difference>>,
     ) -> serde_json::Result<Self> {
-        let left_out = if before.is_none() { NEW } else { CONSTANT };
-        let differences = differences(leaves_of(before, left_out)?, leaves_of(after, left_out)?);
         let said: Value = serde_json::from_slice(&event.data)?;
         let reason = said.get("reason").map(|reason| reason.get("code").unwrap_or(reason));
         let note = said.get("note").filter(|note| note.is_object());
@@ -124,14 +101,17 @@ impl OrderChange {
     }
 
     /// Every field that has changed. What was bought and agreed is left out, since that never does; so
-    /// are the lines when the order was placed.
+    /// are the lines when the order was placed. `status` and `reason` have the words of the order's own
+    /// fields, amounts are told with their currency, such as "5.00 GBP".
     #[graphql(complexity = "10 + child_complexity")]
     async fn changes(&self, ctx: &Context<'_>) -> Result<Vec<FieldChange>, Error> {
+        let differences = self.differences.as_ref();
+        let differences = differences.ok_or_else(|| internal(ctx, &NotCompared))?;
         let mut changes = vec![];
-        for Difference { field, before, after } in &self.differences {
+        for Difference { field, before, after } in differences {
             let before = self.opened(ctx, field, before.as_ref()).await?;
             let after = self.opened(ctx, field, after.as_ref()).await?;
-            let paths: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+            let paths: BTreeSet<_> = before.keys().chain(after.keys()).collect();
             changes.extend(paths.into_iter().filter_map(|path| {
                 let (before, after) = (before.get(path), after.get(path));
                 // Hidden and erased data look the same on both sides, but have changed.
@@ -146,6 +126,11 @@ impl OrderChange {
         Ok(changes)
     }
 }
+
+/// Whoever made the change did not see that its fields were asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the states of the order were not compared")]
+struct NotCompared;
 
 const HIDDEN: &str = "hidden";
 const ERASED: &str = "erased";
@@ -191,97 +176,5 @@ fn sealed_as(path: &str) -> &str {
         Some("billingAddress") => "billing-address",
         Some(other) => other,
         None => path,
-    }
-}
-
-fn leaves_of(order: Option<&PlacedOrder>, left_out: &[&str]) -> serde_json::Result<Leaves> {
-    let mut leaves = Leaves::new();
-    let Some(order) = order else { return Ok(leaves) };
-    if let Value::Object(fields) = serde_json::to_value(order)? {
-        for (name, value) in fields {
-            if !left_out.contains(&name.as_str()) {
-                flatten(&name, value, &mut leaves);
-            }
-        }
-    }
-    Ok(leaves)
-}
-
-fn flatten(path: &str, value: Value, leaves: &mut Leaves) {
-    match value {
-        Value::Null => {}
-        Value::Object(fields) if fields.contains_key("ciphertext") => {
-            // What is not sealed after all is shown as nothing: it might be personal.
-            if let Ok(sealed) = serde_json::from_value(Value::Object(fields)) {
-                leaves.insert(path.to_owned(), Leaf::Sealed(sealed));
-            }
-        }
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                flatten(&format!("{path}.{name}"), value, leaves);
-            }
-        }
-        Value::Array(items) => {
-            for (n, value) in items.into_iter().enumerate() {
-                flatten(&format!("{path}.{n}"), value, leaves);
-            }
-        }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            leaves.insert(path.to_owned(), Leaf::Clear(value));
-        }
-    }
-}
-
-fn differences(mut before: Leaves, after: Leaves) -> Vec<Difference> {
-    let mut all: BTreeMap<String, (Option<Leaf>, Option<Leaf>)> = BTreeMap::new();
-    for (field, now) in after {
-        let was = before.remove(&field);
-        if was.as_ref() != Some(&now) {
-            all.insert(field, (was, Some(now)));
-        }
-    }
-    all.extend(before.into_iter().map(|(field, was)| (field, (Some(was), None))));
-    all.into_iter().map(|(field, (before, after))| Difference { field, before, after }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn leaves(value: Value) -> Leaves {
-        let mut leaves = Leaves::new();
-        flatten("it", value, &mut leaves);
-        leaves
-    }
-
-    #[test]
-    fn a_difference_has_the_path_of_the_field_and_both_values() {
-        let before = leaves(json!({ "a": 1, "b": [true, { "c": "x" }], "gone": 2 }));
-        let after = leaves(json!({ "a": 1, "b": [true, { "c": "y" }], "new": 3 }));
-        let told: Vec<_> = differences(before, after)
-            .into_iter()
-            .map(|it| (it.field, it.before, it.after))
-            .collect();
-        let clear = |value: Value| Some(Leaf::Clear(value));
-        assert_eq!(
-            told,
-            [
-                ("it.b.1.c".to_owned(), clear(json!("x")), clear(json!("y"))),
-                ("it.gone".to_owned(), clear(json!(2)), None),
-                ("it.new".to_owned(), None, clear(json!(3))),
-            ]
-        );
-    }
-
-    #[test]
-    fn sealed_data_are_one_leaf() {
-        let sealed = json!({
-            "subject": Uuid::nil(), "key": Uuid::nil(), "sealedIn": "order-placed", "ciphertext": "",
-        });
-        let leaves = leaves(json!({ "contact": sealed }));
-        assert!(matches!(leaves["it.contact"], Leaf::Sealed(_)));
-        assert_eq!(leaves.len(), 1);
     }
 }

@@ -161,13 +161,13 @@ pub(crate) enum OrderReasonCode {
 #[derive(Debug, Clone, SimpleObject)]
 pub(crate) struct OrderReason {
     /// Why.
-    code: OrderReasonCode,
+    pub(super) code: OrderReasonCode,
     /// The SKU that was short or unknown.
-    sku: Option<String>,
+    pub(super) sku: Option<String>,
     /// Units wanted, over all lines.
-    requested: Option<BigInt>,
+    pub(super) requested: Option<BigInt>,
     /// Units available when it was tried.
-    available: Option<BigInt>,
+    pub(super) available: Option<BigInt>,
 }
 
 impl OrderReason {

@@ -1,10 +1,12 @@
 //! `orderPlace`.
 //!
 //! One append, and besides: a hundredth of one for the order's number; one for an external reference
-//! that nobody had before; one for the key of a person of whom nothing was ever sealed.
+//! that nobody had before; one for the key of a person of whom nothing was ever sealed. And one read
+//! for an order with personal data, see `replay`.
 
 mod reading;
 mod refusal;
+mod replay;
 
 use std::sync::Arc;
 
@@ -182,6 +184,9 @@ async fn place(
     wanted: Wanted,
 ) -> Result<Outcome, Error> {
     let id = OrderId::derive(caller.actor(), &wanted.details.channel, &wanted.key);
+    if let Some(outcome) = replay::answer(ctx, services, id, &wanted).await? {
+        return Ok(outcome);
+    }
     let key = wanted.key.clone();
     let (holds, placed_at) = (services.auto_hold.holds_on(&wanted.details), wanted.placed_at);
     let details = Arc::new(seal(ctx, id, wanted).await?);

@@ -1,10 +1,12 @@
 //! An order as it was: folded from the beginning of its own stream.
 
+use std::mem;
+
 use async_graphql::{Context, Error};
 use chrono::{DateTime, Utc};
 use domain::Decider as _;
 use domain::ids::OrderId;
-use domain::order::{self as domain_order, OrderState};
+use domain::order::{self as domain_order, OrderState, PlacedOrder};
 use futures::TryStreamExt;
 use journal::Recorded;
 use schemas::stream_of;
@@ -13,6 +15,9 @@ use super::order::AsOfInput;
 use crate::graphql::error::{Code, error, internal, store_error};
 use crate::graphql::model::Order;
 use crate::graphql::request::Services;
+
+/// Events after which others get a turn: what has arrived is gone through without waiting.
+const IN_ONE_GO: usize = 8;
 
 /// The order as it was then; `None` when it had not been placed. A revision that it has not reached
 /// yet is the order as it is.
@@ -24,14 +29,15 @@ pub(super) async fn order(
     let until = Until::read(as_of)?;
     let mut walk = Walk::new(ctx, id);
     let mut last = None;
-    while let Some(step) = walk.next().await? {
-        if !until.includes(&step.event) {
+    while let Some(event) = walk.next().await? {
+        if !until.includes(&event) {
             break;
         }
-        last = Some((step.after, step.event));
+        walk.apply(&event)?;
+        last = Some(event);
     }
-    Ok(last.and_then(|(state, event)| {
-        let placed = state.placed()?.clone();
+    Ok(last.and_then(|event| {
+        let placed = walk.order()?.clone();
         Some(Order::at(id, placed, event.revision, Some(event.metadata.recorded_at)))
     }))
 }
@@ -60,36 +66,42 @@ impl Until {
     }
 }
 
-/// One event of an order, with what it led to.
-pub(super) struct Step {
-    pub(super) event: Recorded,
-    pub(super) before: OrderState,
-    pub(super) after: OrderState,
-}
-
-/// Goes through the stream of an order, event by event.
+/// Goes through the stream of an order, event by event. The order is folded only where it is asked
+/// for, and in place.
 pub(super) struct Walk<'a> {
     ctx: &'a Context<'a>,
     events: journal::EventStream,
     state: OrderState,
+    seen: usize,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(ctx: &'a Context<'a>, id: OrderId) -> Self {
         let stream = stream_of::<domain_order::Order>(&id);
         let events = Services::of(ctx).journal.read(&stream, 0);
-        Self { ctx, events, state: domain_order::Order::initial() }
+        Self { ctx, events, state: domain_order::Order::initial(), seen: 0 }
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Step>, Error> {
-        let event = self.events.try_next().await;
-        let Some(event) = event.map_err(|cause| store_error(self.ctx, &cause))? else {
-            return Ok(None);
-        };
+    /// The next event, which the order does not know of yet.
+    pub(super) async fn next(&mut self) -> Result<Option<Recorded>, Error> {
+        self.seen += 1;
+        if self.seen.is_multiple_of(IN_ONE_GO) {
+            tokio::task::yield_now().await;
+        }
+        self.events.try_next().await.map_err(|cause| store_error(self.ctx, &cause))
+    }
+
+    /// Moves the order on.
+    pub(super) fn apply(&mut self, event: &Recorded) -> Result<(), Error> {
         let said: domain_order::OrderEvent =
             event.decode().map_err(|cause| internal(self.ctx, &cause))?;
-        let before = self.state.clone();
-        self.state = domain_order::Order::evolve(before.clone(), &said);
-        Ok(Some(Step { event, before, after: self.state.clone() }))
+        let before = mem::replace(&mut self.state, domain_order::Order::initial());
+        self.state = domain_order::Order::evolve(before, &said);
+        Ok(())
+    }
+
+    /// The order after what was applied so far.
+    pub(super) fn order(&self) -> Option<&PlacedOrder> {
+        self.state.placed()
     }
 }

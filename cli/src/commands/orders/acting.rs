@@ -25,7 +25,9 @@ struct Target {
     changing: Changing,
 }
 
-/// Cancels an order: what has not left is not sent, and its money is let go or paid back.
+/// Cancels an order, or units of it
+///
+/// What has not left is not sent, and its money is let go or paid back.
 #[derive(Debug, clap::Args)]
 pub(super) struct Cancel {
     #[command(flatten)]
@@ -38,7 +40,7 @@ pub(super) struct Cancel {
     lines: Vec<LineUnits>,
 }
 
-/// Holds an order: nothing of it is confirmed, dispatched or captured until every hold is released.
+/// Holds an order: nothing of it is confirmed, dispatched or captured
 #[derive(Debug, clap::Args)]
 pub(super) struct Hold {
     #[command(flatten)]
@@ -50,7 +52,7 @@ pub(super) struct Hold {
     reason: String,
 }
 
-/// Takes a hold away. When it was the last one, what may leave leaves.
+/// Takes a hold away; when it was the last one, what may leave leaves
 #[derive(Debug, clap::Args)]
 pub(super) struct Release {
     #[command(flatten)]
@@ -59,7 +61,7 @@ pub(super) struct Release {
     name: String,
 }
 
-/// Pays money back: an amount, or exactly what units cost that have left.
+/// Pays money back: an amount, or exactly what units cost that have left
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["amount", "lines"]))]
 pub(super) struct Refund {
@@ -76,7 +78,7 @@ pub(super) struct Refund {
     reason: String,
 }
 
-/// Plans a shipment. It leaves once it is cleared.
+/// Plans a shipment, which leaves once it is cleared
 #[derive(Debug, clap::Args)]
 pub(super) struct Ship {
     #[command(flatten)]
@@ -93,7 +95,7 @@ pub(super) struct Ship {
     clear: bool,
 }
 
-/// Records money that came without the gateway, such as a bank transfer.
+/// Records money that came without the gateway, such as a bank transfer
 #[derive(Debug, clap::Args)]
 pub(super) struct MarkPaid {
     #[command(flatten)]

@@ -16,8 +16,10 @@ const HISTORY: &str = "query($id: UUID!, $first: Int!, $after: String) { \
     nodes { revision type at actor reason changes { field before after } } \
     pageInfo { hasNextPage endCursor } } }";
 
-/// Every event of an order, the first one first, with who wanted it and every field of the order
-/// before and after. Amounts are in minor units.
+/// Shows what happened to an order: who did it, when, what changed
+///
+/// Every event of the order, the first one first, with every field of it before and after. Amounts
+/// are in minor units, times in UTC.
 #[derive(Debug, clap::Args)]
 pub(super) struct History {
     /// Which order, by id or number

@@ -15,8 +15,10 @@ use crate::wording::{
 pub(in crate::commands) const ORDER_ROW: &str = "id number placedAt status paymentStatus \
     fulfilmentStatus returnStatus onHold customer total { amount currencyCode }";
 
-/// Orders, the latest placed first. Options narrow the list down; one that takes several values,
-/// separated by commas, lets those with any of them pass.
+/// Lists orders, the latest placed first
+///
+/// Options narrow the list down; one that takes several values, separated by commas, lets those with
+/// any of them pass. Times are in UTC.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// How far the order is as a whole

@@ -43,8 +43,10 @@ const ORDER: &str = "
     }
     fragment m on Money { amount currencyCode }";
 
-/// An order on one page: where it stands, its lines with what became of their units, its money,
-/// shipments and returns, and what can be done with it. Times are in UTC.
+/// Shows an order on one page
+///
+/// Where it stands, its lines with what became of their units, its money, shipments and returns, and
+/// what can be done with it. What there is none of is left out. Times are in UTC.
 #[derive(Debug, clap::Args)]
 pub(super) struct Show {
     /// Which order, by id or number

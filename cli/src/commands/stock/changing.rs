@@ -16,7 +16,7 @@ struct At {
     location: Option<String>,
 }
 
-/// Takes in goods that came. What orders await is set aside for them, oldest first.
+/// Takes in goods that came; what orders await is set aside for them, oldest first
 #[derive(Debug, clap::Args)]
 pub(super) struct Receive {
     /// Which SKU; one that was never there before is there from now on
@@ -29,7 +29,7 @@ pub(super) struct Receive {
     changing: Changing,
 }
 
-/// Corrects what is on hand.
+/// Corrects what is on hand, up or down
 #[derive(Debug, clap::Args)]
 pub(super) struct Adjust {
     /// Which SKU
@@ -46,7 +46,7 @@ pub(super) struct Adjust {
     changing: Changing,
 }
 
-/// Takes over what was counted, unless something moved since.
+/// Takes over what was counted, unless something moved since
 #[derive(Debug, clap::Args)]
 pub(super) struct Set {
     /// Which SKU
@@ -63,8 +63,9 @@ pub(super) struct Set {
     changing: Changing,
 }
 
-/// Says what happens when more of a SKU is wanted than there is: nobody counts it (untracked), it is
-/// refused (deny), or it is promised (backorder).
+/// Says what happens when more of a SKU is wanted than there is
+///
+/// Nobody counts it (untracked), it is refused (deny), or it is promised (backorder).
 #[derive(Debug, clap::Args)]
 pub(super) struct Policy {
     /// Which SKU
