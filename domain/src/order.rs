@@ -35,7 +35,8 @@ pub use event::*;
 pub use ledger::{FulfilmentLine, FulfilmentOrder, FulfilmentOrderStatus};
 pub use state::{
     Capture, Hold, LineLedger, MovementStatus, OrderState, OrderStatus, Parcel, PaymentBook,
-    PlacedOrder, Refund, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus, Supply, Remembered,
+    PlacedOrder, Refund, Remembered, ReturnBook, ReturnProgress, ShipmentBook, ShipmentStatus,
+    Supply,
 };
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnStatus};
 pub use terms::*;

@@ -7,9 +7,9 @@ mod lives;
 mod world;
 
 mod continuity;
+mod customers;
 mod generations;
 mod orders;
-mod customers;
 mod reading;
 mod rows;
 mod stock;

@@ -195,13 +195,13 @@ fn an_order_can_give_some_units_back_once() {
     given::<Stock>(after())
         .when(release_units(1, 7, 1))
         .then_rejected(StockRejection::MovementConflict);
-    given::<Stock>(after())
-        .when(release_units(1, 8, 2))
-        .then_rejected(StockRejection::NotAllocatedHere {
+    given::<Stock>(after()).when(release_units(1, 8, 2)).then_rejected(
+        StockRejection::NotAllocatedHere {
             location: location("main"),
             allocated: 1,
             requested: units(2),
-        });
+        },
+    );
 }
 
 #[test]

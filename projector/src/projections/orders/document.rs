@@ -15,7 +15,7 @@ use domain::ids::{
 use domain::money::Money;
 use domain::order::{
     Capture, Hold, LineLedger, OrderDetails, OrderStatus, PaymentBook, PlacedOrder, Refund,
-    ReturnBook, ShipmentBook, Supply, Remembered,
+    Remembered, ReturnBook, ShipmentBook, Supply,
 };
 use domain::personal::Sealed;
 use domain::pricing::Prices;
