@@ -1,9 +1,11 @@
 //! Which order is known to another system by a reference: one order per reference and channel.
 //!
 //! A reference is claimed *before* the order that has it is placed. A claimant that was never placed
-//! gives way to another one, who has to name it; who may do that, and when, is not decided here.
+//! gives way to another one, who has to name it; who may do that, and when, is not decided here. A
+//! claimant that comes again holds on to the reference from then on, so that it does not give way
+//! while its order is placed after all.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -17,7 +19,7 @@ pub struct Reference;
 /// What can be wanted of a reference.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ReferenceCommand {
-    /// Keep it for an order. No-op when the order has it.
+    /// Keep it for an order. No-op when the order has it, and has not had it for long.
     Claim {
         /// For which order.
         order: OrderId,
@@ -25,10 +27,12 @@ pub enum ReferenceCommand {
         channel: Channel,
         /// What it is known by there.
         reference: ExternalReference,
-        /// Whose claim it is taken from, because that order was never placed.
-        replaces: Option<OrderId>,
+        /// Which claim it is taken from, because the order was never placed: whose, and since when.
+        replaces: Option<(OrderId, DateTime<Utc>)>,
         /// When.
         at: DateTime<Utc>,
+        /// The order's own claim is made anew when it is older.
+        renew_after: TimeDelta,
     },
 }
 
@@ -39,7 +43,7 @@ pub enum ReferenceEvent {
     Claimed(ReferenceClaimed),
 }
 
-/// A reference is kept for an order, and no longer for the one before.
+/// A reference is kept for an order, and no longer for the one before; for the same one, from now on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -100,21 +104,23 @@ impl Decider for Reference {
         state: &ReferenceState,
         command: &ReferenceCommand,
     ) -> Result<Vec<ReferenceEvent>, ReferenceRejection> {
-        let ReferenceCommand::Claim { order, channel, reference, replaces, at } = command;
-        match *state {
-            ReferenceState::Claimed { order: has_it, .. } if has_it == *order => Ok(vec![]),
-            ReferenceState::Claimed { order: other, claimed_at } if *replaces != Some(other) => {
-                Err(ReferenceRejection::TakenBy { order: other, claimed_at })
+        let ReferenceCommand::Claim { order, channel, reference, replaces, at, renew_after } =
+            command;
+        if let ReferenceState::Claimed { order: has_it, claimed_at } = *state {
+            let own = has_it == *order;
+            if own && at.signed_duration_since(claimed_at) <= *renew_after {
+                return Ok(vec![]);
             }
-            ReferenceState::Free | ReferenceState::Claimed { .. } => {
-                Ok(vec![ReferenceEvent::Claimed(ReferenceClaimed {
-                    order: *order,
-                    channel: channel.clone(),
-                    reference: reference.clone(),
-                    claimed_at: *at,
-                })])
+            if !own && *replaces != Some((has_it, claimed_at)) {
+                return Err(ReferenceRejection::TakenBy { order: has_it, claimed_at });
             }
         }
+        Ok(vec![ReferenceEvent::Claimed(ReferenceClaimed {
+            order: *order,
+            channel: channel.clone(),
+            reference: reference.clone(),
+            claimed_at: *at,
+        })])
     }
 
     fn opens_stream(command: &ReferenceCommand) -> bool {
@@ -138,13 +144,14 @@ mod tests {
         DateTime::from_timestamp(second, 0).unwrap()
     }
 
-    fn claim(number: u128, replaces: Option<u128>) -> ReferenceCommand {
+    fn claim(number: u128, replaces: Option<(u128, i64)>) -> ReferenceCommand {
         ReferenceCommand::Claim {
             order: order(number),
             channel: Channel::new("web").unwrap(),
             reference: ExternalReference::new("#1001").unwrap(),
-            replaces: replaces.map(order),
+            replaces: replaces.map(|(number, second)| (order(number), at(second))),
             at: at(9),
+            renew_after: TimeDelta::seconds(4),
         }
     }
 
@@ -169,11 +176,23 @@ mod tests {
     }
 
     #[test]
+    fn an_order_that_claims_again_renews_a_claim_that_is_no_longer_fresh() {
+        given::<Reference>([claimed(1, 5)]).when(claim(1, None)).then_nothing();
+        given::<Reference>([claimed(1, 4)]).when(claim(1, None)).then([claimed(1, 9)]);
+        given::<Reference>([claimed(1, 4), claimed(1, 9)]).when(claim(1, None)).then_nothing();
+    }
+
+    #[test]
     fn only_the_claim_that_is_named_gives_way() {
-        given::<Reference>([claimed(1, 5)]).when(claim(2, Some(1))).then([claimed(2, 9)]);
+        given::<Reference>([claimed(1, 5)]).when(claim(2, Some((1, 5)))).then([claimed(2, 9)]);
         given::<Reference>([claimed(1, 5), claimed(3, 7)])
-            .when(claim(2, Some(1)))
+            .when(claim(2, Some((1, 5))))
             .then_rejected(taken_by(3, 7));
-        given::<Reference>([claimed(1, 5), claimed(2, 7)]).when(claim(2, Some(1))).then_nothing();
+        given::<Reference>([claimed(1, 5), claimed(1, 7)])
+            .when(claim(2, Some((1, 5))))
+            .then_rejected(taken_by(1, 7));
+        given::<Reference>([claimed(1, 5), claimed(2, 7)])
+            .when(claim(2, Some((1, 5))))
+            .then_nothing();
     }
 }

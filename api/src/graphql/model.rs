@@ -31,7 +31,6 @@ pub(crate) use money::{LineKind, Money};
 pub(crate) use order::Order;
 pub(crate) use order_action::OrderAction;
 pub(crate) use order_change::OrderChange;
-pub(crate) use order_leaves::Comparison;
 pub(crate) use order_codes::{
     Acceptance, CancelReason, CapturePolicy, DispatchPolicy, Disposition, HoldReason,
     MovementStatus, OrderFulfilmentStatus, OrderHandling, OrderPaymentStatus, OrderReason,
@@ -39,6 +38,7 @@ pub(crate) use order_codes::{
     ShipmentProgress,
 };
 pub(crate) use order_goods::{FulfilmentOrderStatus, TrackingStatus};
+pub(crate) use order_leaves::Comparison;
 pub(crate) use payment::Payment;
 pub(crate) use personal::{Revealed, reveal};
 pub(crate) use process::{Process, ProcessKind, ProcessStatus};

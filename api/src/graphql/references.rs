@@ -18,6 +18,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 const LOOK_FOR: Duration = Duration::from_secs(2);
 /// What a request that has run out of time may still do: appends that were begun.
 const AFTERMATH: TimeDelta = TimeDelta::minutes(1);
+/// An order that claims again renews a claim that is older. What is left of the aftermath then is
+/// still left to the request that goes on without renewing it, however long requests may take.
+const RENEW_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// Claims references for orders.
 #[derive(Debug, Clone)]
@@ -64,7 +67,7 @@ impl References {
                 return Err(ExecuteError::Rejected(rejection));
             }
             if stale {
-                replaces = Some(other);
+                replaces = Some((other, claimed_at));
             } else if start.elapsed() < LOOK_FOR {
                 tokio::time::sleep(LOOK_AGAIN).await;
             } else {
@@ -78,7 +81,7 @@ impl References {
         channel: &Channel,
         reference: &ExternalReference,
         order: OrderId,
-        replaces: Option<OrderId>,
+        replaces: Option<(OrderId, DateTime<Utc>)>,
     ) -> Result<(), ExecuteError<ReferenceRejection>> {
         let command = ReferenceCommand::Claim {
             order,
@@ -86,6 +89,7 @@ impl References {
             reference: reference.clone(),
             replaces,
             at: self.now(),
+            renew_after: RENEW_AFTER,
         };
         let id = ReferenceId::of(channel, reference);
         let command_id = ids::new_id();
@@ -264,6 +268,32 @@ mod tests {
         world.claim(2).await.unwrap();
         world.place(2).await.unwrap();
         assert_taken_by(2, world.claim(1).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_claim_that_is_made_again_late_does_not_give_way_while_its_order_is_placed() {
+        let world = World::new().await;
+        world.claim(1).await.unwrap();
+        let first = world.clock.now();
+        world.clock.advance(TimeDelta::minutes(2));
+        world.claim(1).await.unwrap();
+        // Another one, which has found the first claim stale before it was made again.
+        let (channel, reference, first) = (channel(), reference(), Some((id(1), first)));
+        let late = world.references.try_claim(&channel, &reference, id(2), first);
+        assert_taken_by(1, late.await);
+        assert_eq!(world.claim(2).await, Err(ExecuteError::Contended));
+        world.place(1).await.unwrap();
+        assert_taken_by(1, world.claim(2).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_claim_that_is_not_renewed_outlasts_the_request_that_goes_on_with_it() {
+        let world = World::new().await;
+        world.claim(1).await.unwrap();
+        world.clock.advance(RENEW_AFTER);
+        world.claim(1).await.unwrap();
+        world.clock.advance(TimeDelta::from_std(TIME_LIMIT).unwrap());
+        assert_eq!(world.claim(2).await, Err(ExecuteError::Contended));
     }
 
     #[tokio::test(flavor = "multi_thread")]

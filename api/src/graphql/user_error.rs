@@ -99,7 +99,7 @@ pub(crate) enum UserError {
     StaleQuantity(StaleQuantity),
 }
 
-// Within the errors of one mutation a field of one name has one type: clients ask for all of them at once.
+// Among all errors a field of one name has one type: clients ask for all of them in one selection.
 macro_rules! user_errors {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })+) => {$(
         $(#[$doc])*
@@ -147,9 +147,9 @@ user_errors! {
     /// The order has changed since it was looked at: look again, and decide anew.
     VersionConflict {
         /// The version that was expected.
-        expected: i32,
+        expected_version: i32,
         /// The version that the order has.
-        actual: Option<i32>,
+        actual_version: Option<i32>,
     }
     /// The order is held: release the holds first.
     OnHold {
@@ -231,8 +231,8 @@ user_errors! {
     InsufficientStock {
         /// Of which SKU.
         sku: String,
-        /// Where, if it is about one location.
-        location: Option<String>,
+        /// Where.
+        location: String,
         /// Units wanted.
         requested: BigInt,
         /// Units there.

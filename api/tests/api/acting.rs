@@ -33,7 +33,7 @@ const FIELDS: &str = "order {
     userErrors {
         __typename code field message
         ... on InvalidTransition { from action allowed }
-        ... on VersionConflict { expected actual }
+        ... on VersionConflict { expectedVersion actualVersion }
         ... on OnHold { holds }
         ... on NotEnoughUnits { line requestedUnits availableUnits }
         ... on NotAllocated { line location requestedUnits availableUnits }

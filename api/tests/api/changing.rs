@@ -114,7 +114,7 @@ async fn a_change_that_is_meant_for_another_version_is_refused_with_both() {
         let edit = with(edit.clone(), "/preview", json!(preview));
         let error = refused(&api, "orderEdit", edit).await;
         assert_eq!(kinds(&error), "VersionConflict");
-        assert_eq!((&error["expected"], &error["actual"]), (&json!(0), &json!(1)));
+        assert_eq!((&error["expectedVersion"], &error["actualVersion"]), (&json!(0), &json!(1)));
         assert_eq!(error["field"], json!(["input", "expectedVersion"]));
     }
     let now = with(edit, "/expectedVersion", json!(1));
@@ -304,7 +304,7 @@ async fn of_many_edits_of_one_version_one_is_made() {
     assert_eq!(made.len(), 1);
     for other in others {
         let error = &other["userErrors"][0];
-        assert_eq!((kinds(error), &error["actual"]), (&json!("VersionConflict"), &json!(1)));
+        assert_eq!((kinds(error), &error["actualVersion"]), (&json!("VersionConflict"), &json!(1)));
     }
     assert_eq!(order.state().await.tags.len(), 1);
 }

@@ -1,5 +1,8 @@
 //! `customerErase`: who is meant, what a repetition does, and what it needs.
 
+use domain::erasure::Erasure;
+use domain::ids::{CustomerRef, OrderId, SubjectId};
+use schemas::stream_of;
 use serde_json::{Value, json};
 
 use crate::acting::accepted;
@@ -47,6 +50,34 @@ async fn a_customer_is_erased_with_what_they_bought_as_a_guest_once() {
 }
 
 #[tokio::test]
+async fn the_customer_goes_before_the_guest_that_they_were() {
+    let whole = Whole::start().await;
+    let api = &whole.api;
+    api.receive(&["MUG"], 20).await;
+    api.place(with_contact(two_mugs("k"))).await;
+    let mut guests_of = Vec::new();
+    for n in 0..6 {
+        let guest = api.place(guests(&format!("g-{n}"))).await;
+        let id = &guest["order"]["id"];
+        let attach = json!({ "id": id, "customer": "c-17", "idempotencyKey": format!("a-{n}") });
+        accepted(api, "orderCustomerAttach", attach).await;
+        guests_of.push(SubjectId::of_guest(OrderId(id.as_str().unwrap().parse().unwrap())));
+    }
+    let input = json!({ "customer": "c-17", "idempotencyKey": "e" });
+    assert_eq!(erase(api, input).await, erased(7));
+
+    let customer = erased_at(api, SubjectId::of_customer(&CustomerRef::new("c-17").unwrap())).await;
+    for guest in guests_of {
+        assert!(customer < erased_at(api, guest).await);
+    }
+}
+
+async fn erased_at(api: &Api, subject: SubjectId) -> journal::Position {
+    let proof = api.journal.read_last(&stream_of::<Erasure>(&subject), 1).await.unwrap();
+    proof[0].position
+}
+
+#[tokio::test]
 async fn a_guest_is_erased_by_their_order_without_a_postgres() {
     let api = Api::start().await;
     api.receive(&["MUG"], 10).await;
@@ -72,7 +103,11 @@ async fn an_order_that_is_placed_again_after_an_erasure_is_the_same_order_and_se
     for other in [
         with(input.clone(), "/tags", json!(["vip"])),
         without(input.clone(), "/note"),
-        with(input, "/billingAddress", json!({ "name": "A", "lines": ["1"], "city": "York", "country": "GB" })),
+        with(
+            input,
+            "/billingAddress",
+            json!({ "name": "A", "lines": ["1"], "city": "York", "country": "GB" }),
+        ),
     ] {
         let refused = api.place(other).await;
         assert_eq!(refused["userErrors"][0]["__typename"], "IdempotencyConflict", "{refused:#}");

@@ -65,6 +65,8 @@ async fn orders_are_found_by_any_condition() {
             all.to_vec(),
         ),
         (json!({ "total": { "currencyCode": "GBP", "gte": "12.91" } }), vec![]),
+        (json!({ "total": { "currencyCode": "EUR", "gte": "12.90", "lte": "12.90" } }), vec![]),
+        (json!({ "total": { "currencyCode": "EUR" } }), vec![]),
         (json!({ "updatedAt": { "gte": "2999-01-01T00:00:00Z" } }), vec![]),
     ] {
         let answer = api.data(list, json!({ "where": condition, "at": at })).await;

@@ -204,9 +204,8 @@ async fn the_history_has_the_words_of_the_schema_and_no_bookkeeping() {
 async fn the_history_tells_amounts_with_their_currency() {
     let api = Api::start().await;
     let order = Acting::shipped_and_paid(&api, two_mugs("k")).await;
-    let refund =
-        json!({ "amount": { "amount": "5.00", "currencyCode": "GBP" }, "reason": "LATE" });
-    accepted(&api, "orderRefund", order.input("r", refund)).await;
+    let refund = json!({ "amount": { "amount": "5.00", "currencyCode": "GBP" }, "reason": "LATE" });
+    accepted(&api, "refundCreate", order.input("r", refund)).await;
     let all = changes(&api, &order).await;
     let payment = |what: &str| format!("payments.{}.{what}", order.payment().0);
     let last = |field: &str| {

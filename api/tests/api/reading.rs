@@ -1,10 +1,11 @@
 //! Queries: what was written can be read, page by page, as fresh as it was asked for.
 
-use serde_json::{Value, json};
-
 use domain::ids::{OrderId, PartnerReference, PaymentId};
 use domain::payment::{Payment, PaymentCommand};
 use journal::Repository;
+use serde_json::{Value, json};
+
+use crate::acting::{Acting, pounds};
 use crate::support::{Api, Whole, code, must, two_mugs, with, without};
 
 const ORDER: &str = "query($id: UUID!, $at: String) { order(id: $id, atLeast: $at) {

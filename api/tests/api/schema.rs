@@ -1,5 +1,6 @@
 //! The published schema.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
@@ -22,6 +23,27 @@ fn the_published_schema_is_the_one_that_is_served() {
 #[test]
 fn money_and_large_numbers_are_never_floats() {
     assert!(!api::sdl().contains("Float"), "a Float would round");
+}
+
+#[tokio::test]
+async fn all_user_errors_can_be_asked_for_in_one_selection() {
+    let api = Api::start().await;
+    let query = r#"{ __type(name: "UserError") { possibleTypes { name fields {
+        name type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }
+    } } } }"#;
+    let errors = api.data(query, json!({})).await["__type"]["possibleTypes"].clone();
+    let errors = errors.as_array().unwrap();
+    assert!(errors.len() > 20, "{} errors", errors.len());
+    let mut seen = BTreeMap::new();
+    for error in errors {
+        for field in error["fields"].as_array().unwrap() {
+            let (first, known) = seen
+                .entry(field["name"].as_str().unwrap())
+                .or_insert((&error["name"], &field["type"]));
+            let clash = format!("{} of {first} and of {}", field["name"], error["name"]);
+            assert_eq!(**known, field["type"], "{clash}");
+        }
+    }
 }
 
 #[tokio::test]

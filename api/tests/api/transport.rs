@@ -169,6 +169,30 @@ async fn a_query_that_asks_for_too_much_is_refused() {
 }
 
 #[tokio::test]
+async fn a_full_page_of_orders_with_their_lines_may_be_asked_for_but_not_with_them_again_and_again()
+{
+    let api = Api::start().await;
+    let lines = |n: u8| {
+        format!(
+            "l{n}: lines {{ index sku title kind quantity cancelled backordered shipped delivered \
+             returned refunded unitPrice {{ amount }} total {{ amount }} }} "
+        )
+    };
+    let page = |lines: &str| {
+        format!(
+            "{{ orders(first: 100) {{ nodes {{ id number channel externalReference customer country \
+             tags version placedAt updatedAt status paymentStatus fulfilmentStatus returnStatus \
+             currencyCode total {{ amount }} captured {{ amount }} refunded {{ amount }} \
+             outstanding {{ amount }} {lines} }} }} }}"
+        )
+    };
+    let (_, body) = api.ask(&page(&lines(0)), json!({})).await;
+    assert!(!body.to_string().contains("too complex"), "{body:#}");
+    let (_, body) = api.ask(&page(&(lines(0) + &lines(1))), json!({})).await;
+    assert!(body.to_string().contains("too complex"), "{body:#}");
+}
+
+#[tokio::test]
 async fn scenarios_tell_their_lines_and_only_where_they_are_offered() {
     let none = Api::start().await;
     assert_eq!(sent(none.get("/scenario/1")).await.0, 404);

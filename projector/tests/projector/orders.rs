@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use domain::ids::{MovementId, OrderId};
+use domain::money::Currency;
 use domain::order::{
     CancelReason, FulfilmentOrderStatus, FulfilmentStatus, Line, LineUnits, Order, OrderDetails,
     OrderEvent, OrderLinesCancelled, OrderPlaced, OrderStatus, PaymentStatus, PlacedOrder,
@@ -227,6 +228,13 @@ fn conditions() -> Vec<Condition> {
             OrderFilter { total_min: Some(2_000), total_max: Some(6_000), ..default() },
             Box::new(|_, order| (2_000..=6_000).contains(&order.details.total.minor)),
         ),
+        (
+            OrderFilter { currency: some("EUR"), total_min: Some(1_000), ..default() },
+            Box::new(|_, order| {
+                let total = order.details.total;
+                total.currency == Currency::EUR && total.minor >= 1_000
+            }),
+        ),
     ]
 }
 
@@ -257,6 +265,7 @@ fn and(one: &OrderFilter, other: &OrderFilter) -> OrderFilter {
         placed_to: set(one.placed_to.as_ref(), other.placed_to.as_ref()),
         updated_from: set(one.updated_from.as_ref(), other.updated_from.as_ref()),
         updated_to: set(one.updated_to.as_ref(), other.updated_to.as_ref()),
+        currency: set(one.currency.as_ref(), other.currency.as_ref()),
         total_min: set(one.total_min.as_ref(), other.total_min.as_ref()),
         total_max: set(one.total_max.as_ref(), other.total_max.as_ref()),
     }

@@ -224,7 +224,7 @@ impl Order {
     }
 
     /// What was bought and what became of it, in the customer's order.
-    #[graphql(complexity = "5 + child_complexity")]
+    #[graphql(complexity = "20 + 2 * child_complexity")]
     async fn lines(&self) -> Vec<OrderLine> {
         (0..self.placed.details.lines.len())
             .filter_map(|n| OrderLine::of(&self.placed, n))

@@ -398,7 +398,13 @@ fn moved(expected: u64, actual: Option<u64>) -> UserError {
          again and decide anew"
     );
     let (expected, actual) = (small(expected), actual.map(small));
-    user_error!(VersionConflict, at!["expectedVersion"], message, expected: expected, actual: actual)
+    user_error!(
+        VersionConflict,
+        at!["expectedVersion"],
+        message,
+        expected_version: expected,
+        actual_version: actual,
+    )
 }
 
 const NEGATIVE: &str = "a version is the revision of an order, from 0";

@@ -124,23 +124,29 @@ async fn erase(
     key: &IdempotencyKey,
 ) -> Result<Vec<Erased>, Error> {
     let (caller, keyring) = (Caller::of(ctx), &Services::of(ctx).keyring);
-    let (whom, subjects) = match person {
-        Person::Customer(customer) => (customer.to_string(), subjects_of(ctx, customer).await?),
-        Person::GuestOf(order) => {
-            (order.to_string(), BTreeSet::from([SubjectId::of_guest(*order)]))
+    let (whom, own, guests) = match person {
+        Person::Customer(customer) => {
+            let own = SubjectId::of_customer(customer);
+            (customer.to_string(), own, guests_of(ctx, customer).await?)
         }
+        Person::GuestOf(order) => (order.to_string(), SubjectId::of_guest(*order), BTreeSet::new()),
     };
     let command_id = caller.command_id(&["customerErase", &whom, key.as_str()]);
-    iter(subjects)
-        .map(|subject| keyring.erase(subject, caller.context(command_id, subject.0)))
+    let erase = |subject: SubjectId| keyring.erase(subject, caller.context(command_id, subject.0));
+    // Most of what is known of the person goes first, whatever becomes of the rest.
+    let first = erase(own).await.map_err(|cause| keyring_error(ctx, &cause))?;
+    let mut outcomes: Vec<_> = iter(guests)
+        .map(erase)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await
-        .map_err(|cause| keyring_error(ctx, &cause))
+        .map_err(|cause| keyring_error(ctx, &cause))?;
+    outcomes.push(first);
+    Ok(outcomes)
 }
 
-/// The customer, and the guest of every order that is theirs: it may have been attached to them later.
-async fn subjects_of(
+/// The guest of every order that is the customer's: it may have been attached to them later.
+async fn guests_of(
     ctx: &Context<'_>,
     customer: &CustomerRef,
 ) -> Result<BTreeSet<SubjectId>, Error> {
@@ -148,19 +154,19 @@ async fn subjects_of(
     let head = journal.head().await.map_err(|cause| store_error(ctx, &cause))?;
     // An order that the read model does not know of yet would be left out for good.
     freshness::wait(ctx, Some(&head.to_string()), &[ProjectionName::Orders]).await?;
-    let mut subjects = BTreeSet::from([SubjectId::of_customer(customer)]);
+    let mut guests = BTreeSet::new();
     let sort = OrderSort::PlacedAt;
     let filter =
         OrderFilter { customer: Some(customer.as_str().to_owned()), ..OrderFilter::default() };
     let mut query = OrderQuery { filter, sort, limit: PAGE, ..OrderQuery::default() };
     loop {
         let page = reader.orders(&query).await.map_err(|cause| read_error(ctx, &cause))?;
-        subjects.extend(page.iter().map(|order| SubjectId::of_guest(OrderId(order.id))));
+        guests.extend(page.iter().map(|order| SubjectId::of_guest(OrderId(order.id))));
         match page.last() {
             Some(last) if page.len() == PAGE as usize => {
                 query.after = Some(Cursor::of_order(last, sort));
             }
-            Some(_) | None => return Ok(subjects),
+            Some(_) | None => return Ok(guests),
         }
     }
 }

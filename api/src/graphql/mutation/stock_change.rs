@@ -166,7 +166,7 @@ pub(super) fn user_error_of(
             field,
             broken,
             sku: sku.to_string(),
-            location: Some(location.to_string()),
+            location: location.to_string(),
             requested: (*taken).into(),
             available: (*on_hand).into(),
         )),

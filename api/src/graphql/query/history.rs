@@ -18,7 +18,9 @@ impl History {
     /// Every event of the order's own stream, the first one first; nothing when there is no such
     /// order. Read from the log, so always complete. Needs the scope `orders:read`.
     // The log is read from the order's beginning, whatever is selected.
-    #[graphql(complexity = "2_000 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
+    #[graphql(
+        complexity = "2_000 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity"
+    )]
     async fn order_history(
         &self,
         ctx: &Context<'_>,

@@ -68,11 +68,10 @@ impl DateTimeRange {
     }
 }
 
-/// A range of totals, both ends included. Orders in other currencies are compared by their minor
-/// units.
+/// A range of totals, both ends included. Orders in other currencies are not in it.
 #[derive(Debug, Clone, InputObject)]
 pub(crate) struct TotalRange {
-    /// The currency of both ends.
+    /// The currency of both ends, and of the orders.
     currency_code: CurrencyCode,
     /// So much or more.
     gte: Option<Decimal>,
@@ -81,7 +80,8 @@ pub(crate) struct TotalRange {
 }
 
 impl TotalRange {
-    fn minor(&self) -> Result<(Option<i64>, Option<i64>), Error> {
+    /// The currency, and both ends in its minor units.
+    fn read(&self) -> Result<(Currency, Option<i64>, Option<i64>), Error> {
         let refuse = |message: String| error(Code::BadRequest, format!("`where.total`: {message}"));
         let currency: Currency = self
             .currency_code
@@ -93,7 +93,7 @@ impl TotalRange {
             amount.map(|it| it.minor).map_err(|cause| refuse(cause.to_string()))
         };
         let end = |amount: &Option<Decimal>| amount.as_ref().map(read).transpose();
-        Ok((end(&self.gte)?, end(&self.lte)?))
+        Ok((currency, end(&self.gte)?, end(&self.lte)?))
     }
 }
 
@@ -107,9 +107,12 @@ impl OrderWhere {
         let no_range = (None, None);
         let (placed_from, placed_to) = self.placed_at.map_or(no_range, DateTimeRange::half_open);
         let (updated_from, updated_to) = self.updated_at.map_or(no_range, DateTimeRange::half_open);
-        let (total_min, total_max) = match &self.total {
-            None => (None, None),
-            Some(range) => range.minor()?,
+        let (currency, total_min, total_max) = match &self.total {
+            None => (None, None, None),
+            Some(range) => {
+                let (currency, min, max) = range.read()?;
+                (Some(currency.code().to_owned()), min, max)
+            }
         };
         Ok(OrderFilter {
             status: all(self.status),
@@ -130,6 +133,7 @@ impl OrderWhere {
             placed_to,
             updated_from,
             updated_to,
+            currency,
             total_min,
             total_max,
         })

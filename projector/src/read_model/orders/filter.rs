@@ -48,9 +48,11 @@ pub struct OrderFilter {
     pub updated_from: Option<DateTime<Utc>>,
     /// Last changed before this time.
     pub updated_to: Option<DateTime<Utc>>,
-    /// With an original total of so much or more, in minor units whatever the currency.
+    /// In this currency.
+    pub currency: Option<String>,
+    /// With an original total of so much or more, in minor units; say of which currency.
     pub total_min: Option<i64>,
-    /// With an original total of so much or less, in minor units whatever the currency.
+    /// With an original total of so much or less, in minor units; say of which currency.
     pub total_max: Option<i64>,
 }
 
@@ -93,6 +95,7 @@ impl OrderFilter {
             (" and o.number = ", &self.number),
             (" and o.external_reference = ", &self.external_reference),
             (" and o.country = ", &self.country),
+            (" and o.currency = ", &self.currency),
         ];
         for (condition, name) in names {
             if let Some(name) = name {
