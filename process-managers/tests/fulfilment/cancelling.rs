@@ -92,6 +92,7 @@ async fn a_cancellation_that_races_with_the_shipping_never_leaves_it_in_between(
     let mut orders = vec![];
     for number in 0..40_u64 {
         let order = shop.place(&[("MUG", 1)], "tok_ok").await;
+        // Each a little later in the life of its order than the one before.
         tokio::time::sleep(Duration::from_millis(number)).await;
         shop.cancel(order).await;
         orders.push(order);

@@ -126,6 +126,7 @@ async fn a_timer_outlives_those_who_set_it() {
     let order = shop.place_wanted(held).await;
     shop.reaches(order, |phase| *phase == Phase::Due(Step::ConfirmOrder)).await;
     manager.stop().await;
+    // Its time runs out while nobody is there to see anything happen.
     tokio::time::sleep(Duration::from_millis(800)).await;
     let manager = shop.process_manager();
     shop.becomes(order, |order| order.payment_status() == PaymentStatus::Expired).await;

@@ -139,6 +139,22 @@ fn money_moves_as_the_order_says() {
     assert_ne!(void_at(7), void_at(9), "it may be let go of twice");
 }
 
+#[test]
+fn money_of_an_order_of_the_first_days_goes_back_by_its_one_payment() {
+    let (refund, amount) = (RefundId::derive(ORDER, "back"), pounds(5));
+    let event = OrderEvent::RefundRequested(OrderRefundRequested {
+        refund,
+        payment: PaymentId::OF_THE_FIRST_DAYS,
+        amount,
+        lines: vec![],
+        cause: RefundCause::Goodwill,
+        reason: RefundReason::Damaged,
+        note: None,
+    });
+    let work = Work::Refund { refund, payment: PaymentId::of(ORDER), amount };
+    assert_eq!(asked(event), Some((refund.into(), work)));
+}
+
 fn void_at(revision: u64) -> ProcessId {
     let event = OrderEvent::VoidRequested(OrderVoidRequested { payment: PaymentId::of(ORDER) });
     asked_for(ORDER, &event, revision, deadline()).unwrap().0
