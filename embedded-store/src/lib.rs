@@ -34,6 +34,7 @@ mod event;
 mod options;
 mod protocol;
 mod reading;
+mod security;
 mod semantics;
 mod server;
 mod storage;

@@ -10,6 +10,7 @@ use super::messages::write::{
 };
 use super::{Context, convert, status};
 use crate::event::Proposed;
+use crate::security::Action;
 use crate::semantics::append::Expected;
 use crate::storage::{Change, Write, Written};
 
@@ -17,10 +18,11 @@ pub(super) async fn append(
     context: Arc<Context>,
     request: Request<Streaming<AppendReq>>,
 ) -> Result<Response<AppendResp>, Status> {
-    let mut messages = request.into_inner();
+    let (headers, _, mut messages) = request.into_parts();
     let receive = receive(&mut messages, context.max_append_size);
     let (target, events) = context.until_stopped(receive).await?;
     let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
+    context.allow(&headers, Action::Append(&stream)).await?;
     let expected = convert::expected(target.expected)?;
     let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
     let written =

@@ -6,8 +6,8 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::{self, BoxFuture};
-use futures::stream::{self, BoxStream, FuturesUnordered, StreamExt};
+use futures::future::{self, BoxFuture, Ready};
+use futures::stream::{self, FuturesUnordered, StreamExt};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, Streaming};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use super::messages::write::{
     BatchAppendReq, BatchAppendResp, BatchExpected, BatchOptions, BatchResult, ExpectedRevision,
     ProposedMessage, Success,
 };
+use super::service::Responses;
 use super::{Context, convert, status};
 use crate::event::Proposed;
 use crate::semantics::append::Expected;
@@ -32,7 +33,7 @@ const PARTIAL: usize = 64;
 pub(super) fn batch_append(
     context: Arc<Context>,
     request: Request<Streaming<BatchAppendReq>>,
-) -> Response<BoxStream<'static, Result<BatchAppendResp, Status>>> {
+) -> Ready<Result<Response<Responses<BatchAppendResp>>, Status>> {
     let batches = Batches {
         context,
         incoming: request.into_inner(),
@@ -44,7 +45,7 @@ pub(super) fn batch_append(
         let answer = batches.next().await?;
         Ok(answer.map(|answer| (answer, batches)))
     });
-    Response::new(answers.boxed())
+    future::ready(Ok(Response::new(answers.boxed())))
 }
 
 struct Batches {

@@ -1,29 +1,27 @@
 //! `Gossip` and `ServerFeatures`: what clients ask before anything else. There is one node, it is
 //! alive and leads.
 
-use tonic::Response;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
 
 use super::messages::cluster::{
     ClusterInfo, EndPoint, LEADER, MemberInfo, SupportedMethod, SupportedMethods,
 };
-use super::{Context, convert};
+use super::{Context, convert, service};
 use crate::storage::ticks_now;
 
 /// The version of the protocol that is spoken, as clients read it: dotted digits.
 const VERSION: &str = "24.10.0";
 
-/// What is served, in the lower case that clients look for.
-const METHODS: [(&str, &str); 7] = [
-    ("read", "event_store.client.streams.streams"),
-    ("append", "event_store.client.streams.streams"),
-    ("delete", "event_store.client.streams.streams"),
-    ("tombstone", "event_store.client.streams.streams"),
-    ("batchappend", "event_store.client.streams.streams"),
-    ("read", "event_store.client.gossip.gossip"),
-    ("getsupportedmethods", "event_store.client.server_features.serverfeatures"),
-];
+/// What a call can do beyond its first form, in the lower case that clients look for.
+const FEATURES: [(&str, &str, &str); 0] = [];
 
-pub(super) fn gossip(context: &Context) -> Response<ClusterInfo> {
+pub(super) fn gossip(
+    context: Arc<Context>,
+    _: Request<()>,
+) -> Ready<Result<Response<ClusterInfo>, Status>> {
     let (address, port) = context.advertised.clone();
     let member = MemberInfo {
         instance_id: Some(convert::uuid_as_text(context.instance_id())),
@@ -32,17 +30,27 @@ pub(super) fn gossip(context: &Context) -> Response<ClusterInfo> {
         is_alive: true,
         http_end_point: Some(EndPoint { address, port: port.into() }),
     };
-    Response::new(ClusterInfo { members: vec![member] })
+    ready(Ok(Response::new(ClusterInfo { members: vec![member] })))
 }
 
-pub(super) fn supported_methods() -> Response<SupportedMethods> {
-    let methods = METHODS
-        .iter()
-        .map(|(method, service)| SupportedMethod {
-            method_name: (*method).to_owned(),
-            service_name: (*service).to_owned(),
-            features: Vec::new(),
-        })
+pub(super) fn supported_methods(
+    _: Arc<Context>,
+    _: Request<()>,
+) -> Ready<Result<Response<SupportedMethods>, Status>> {
+    let methods = service::served()
+        .flat_map(|(service, methods)| methods.iter().map(move |method| supported(service, method)))
         .collect();
-    Response::new(SupportedMethods { methods, event_store_server_version: VERSION.to_owned() })
+    let event_store_server_version = VERSION.to_owned();
+    ready(Ok(Response::new(SupportedMethods { methods, event_store_server_version })))
+}
+
+/// Clients look for names in lower case.
+fn supported(service: &str, method: &str) -> SupportedMethod {
+    let (service_name, method_name) = (service.to_lowercase(), method.to_lowercase());
+    let features = FEATURES
+        .iter()
+        .filter(|(service, method, _)| *service == service_name && *method == method_name)
+        .map(|(_, _, feature)| (*feature).to_owned())
+        .collect();
+    SupportedMethod { method_name, service_name, features }
 }

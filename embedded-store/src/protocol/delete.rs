@@ -2,20 +2,37 @@
 
 use std::sync::Arc;
 
-use tonic::{Response, Status};
+use tonic::{Request, Response, Status};
 
 use super::messages::write::{DeletePosition, DeleteReq, DeleteResp};
 use super::{Context, convert, status};
+use crate::security::Action;
 use crate::semantics::names;
 use crate::storage::{Change, Write, Written};
 
-pub(super) async fn remove(
+pub(super) async fn delete(
     context: Arc<Context>,
-    request: DeleteReq,
+    request: Request<DeleteReq>,
+) -> Result<Response<DeleteResp>, Status> {
+    remove(context, request, Change::Delete).await
+}
+
+pub(super) async fn tombstone(
+    context: Arc<Context>,
+    request: Request<DeleteReq>,
+) -> Result<Response<DeleteResp>, Status> {
+    remove(context, request, Change::Tombstone).await
+}
+
+async fn remove(
+    context: Arc<Context>,
+    request: Request<DeleteReq>,
     change: Change,
 ) -> Result<Response<DeleteResp>, Status> {
+    let (headers, _, request) = request.into_parts();
     let target = request.options.unwrap_or_default();
     let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
+    context.allow(&headers, Action::Delete(&stream)).await?;
     if names::original_of(&stream).is_some() {
         return Err(status::invalid("a stream's metadata cannot be deleted; write new metadata"));
     }

@@ -21,9 +21,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use uuid::Uuid;
 
+use crate::security::Action;
 use crate::storage::Storage;
 
 /// What every call needs.
@@ -48,6 +50,11 @@ impl Context {
     fn new_subscription_id(&self) -> Uuid {
         let number = self.subscriptions.fetch_add(1, Ordering::Relaxed) + 1;
         Uuid::from_u64_pair(self.instance, number)
+    }
+
+    /// Whether whoever sent these headers may do this: the first thing that every call asks.
+    async fn allow(&self, _headers: &MetadataMap, _action: Action<'_>) -> Result<(), Status> {
+        Ok(())
     }
 
     /// Runs `call` until it ends or the server stops.

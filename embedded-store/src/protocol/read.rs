@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use tonic::{Response, Status};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::messages::read::{
@@ -13,6 +13,7 @@ use super::messages::read::{
     RecordedEvent, Source, StreamNotFound, StreamOptions, SubscriptionConfirmation, UuidForm,
     Window,
 };
+use super::service::Responses;
 use super::{Context, convert, status};
 use crate::event::{LINK_KIND, Recorded};
 use crate::reading::{
@@ -25,13 +26,11 @@ use crate::storage::{Direction, From, Scan, ticks_now};
 /// Records between two checkpoints when the client does not choose.
 const DEFAULT_WINDOW: u32 = 32;
 
-pub(super) type Responses = BoxStream<'static, Result<ReadResp, Status>>;
-
 pub(super) async fn read(
     context: Arc<Context>,
-    request: ReadReq,
-) -> Result<Response<Responses>, Status> {
-    let options = request.options.unwrap_or_default();
+    request: Request<ReadReq>,
+) -> Result<Response<Responses<ReadResp>>, Status> {
+    let options = request.into_inner().options.unwrap_or_default();
     let form = options.uuid_option.and_then(|option| option.form);
     let mut session = Session {
         ids_as_numbers: matches!(form, Some(UuidForm::Structured(()))),
