@@ -1,7 +1,9 @@
 #!/bin/sh
 # Sees to it that what the build and the store need is there: a Rust toolchain, a C compiler and the
-# PostgreSQL server binaries. Installs what is missing through the system's package manager when it
-# may; otherwise says exactly what to do.
+# PostgreSQL server binaries; for the tests also Python and Node, whose event store clients are run,
+# and Chromium, in which the event store's page is opened.
+# Installs what is missing through the system's package manager when it may; otherwise says exactly
+# what to do.
 set -eu
 
 say() { printf '%s\n' "$*" >&2; }
@@ -28,6 +30,31 @@ has_postgres() {
     return 1
 }
 
+# A Python that can make virtual environments: the one on the path or the system's.
+has_python() {
+    for python in python3 /usr/bin/python3; do
+        "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' \
+            2>/dev/null && return 0
+    done
+    return 1
+}
+
+has_node() {
+    command -v npm >/dev/null 2>&1 || return 1
+    version=$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')
+    [ "${version:-0}" -ge 18 ]
+}
+
+# In which the tests open the event store's page; the names are those that they look for.
+has_chromium() {
+    for browser in chromium chromium-browser google-chrome \
+        "/Applications/Chromium.app/Contents/MacOS/Chromium" \
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
+        command -v "$browser" >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
 missing=""
 command -v cargo >/dev/null 2>&1 || {
     say "Rust is missing. Install it with rustup (see rust-lang.org/tools/install), then try again."
@@ -38,18 +65,26 @@ command -v cc >/dev/null 2>&1 || missing=" compiler"
 if [ "${1:-}" != run ] || [ -z "${DATABASE_URL:-}" ]; then
     has_postgres || missing="$missing postgres"
 fi
+if [ "${1:-}" != run ]; then
+    has_python || missing="$missing python"
+    has_node || missing="$missing node"
+    has_chromium || missing="$missing chromium"
+fi
 [ -z "$missing" ] && exit 0
 
 if command -v apt-get >/dev/null 2>&1; then
-    packages=$(echo $missing | sed 's/compiler/build-essential/; s/postgres/postgresql/')
+    packages=$(echo $missing | sed 's/compiler/build-essential/; s/postgres/postgresql/
+        s/python/python3 python3-venv/; s/node/nodejs npm/')
     install="apt-get install --yes --no-install-recommends $packages"
     update="apt-get update"
 elif command -v dnf >/dev/null 2>&1; then
-    packages=$(echo $missing | sed 's/compiler/gcc gcc-c++ make/; s/postgres/postgresql-server/')
+    packages=$(echo $missing | sed 's/compiler/gcc gcc-c++ make/; s/postgres/postgresql-server/
+        s/python/python3/; s/node/nodejs npm/')
     install="dnf install --assumeyes $packages"
     update=true
 elif command -v pacman >/dev/null 2>&1; then
-    packages=$(echo $missing | sed 's/compiler/base-devel/; s/postgres/postgresql/')
+    packages=$(echo $missing | sed 's/compiler/base-devel/; s/postgres/postgresql/
+        s/node/nodejs npm/')
     install="pacman --sync --noconfirm --needed $packages"
     update=true
 elif command -v brew >/dev/null 2>&1; then
@@ -57,7 +92,8 @@ elif command -v brew >/dev/null 2>&1; then
     install="brew install $packages"
     update=true
 else
-    say "Missing:$missing. Install a C compiler and the PostgreSQL server (15 or newer), then try again."
+    say "Missing:$missing. Install a C compiler, the PostgreSQL server (15 or newer) and, for the tests,"
+    say "Python (3.10 or newer, with venv), Node (18 or newer, with npm) and Chromium, then try again."
     exit 1
 fi
 
@@ -92,5 +128,17 @@ $as_root env DEBIAN_FRONTEND=noninteractive $install >/dev/null
 
 [ "${missing#*postgres}" = "$missing" ] || has_postgres || {
     say "No PostgreSQL 15 or newer is to be found after the installation; set PG_BINDIR to its folder."
+    exit 1
+}
+[ "${missing#*python}" = "$missing" ] || has_python || {
+    say "No Python 3.10 or newer with venv is to be found after the installation; the tests need one."
+    exit 1
+}
+[ "${missing#*node}" = "$missing" ] || has_node || {
+    say "No Node 18 or newer with npm is to be found after the installation; the tests need one."
+    exit 1
+}
+[ "${missing#*chromium}" = "$missing" ] || has_chromium || {
+    say "No Chromium is to be found after the installation; the tests of the event store's page need one."
     exit 1
 }

@@ -5,6 +5,7 @@ mod buyer;
 mod journey;
 mod place;
 mod stage;
+mod store;
 
 use clap::{Parser, Subcommand};
 
@@ -15,12 +16,17 @@ struct Bench {
     what: Option<What>,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum What {
     /// Placing an order through GraphQL against a bare append through the same client
     Place,
     /// Orders from placed to delivered, many at once, against bare appends of as many events
     Journey,
+    /// Durable appends of many writers against a bare log with as many fsyncs
+    Appends,
+    /// Reading `$all` through the client against a bare gRPC stream of the same messages
+    Reads,
+    Opening(store::Opening),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -30,9 +36,14 @@ fn main() -> anyhow::Result<()> {
     match bench.what {
         Some(What::Place) => runtime.block_on(place::run()),
         Some(What::Journey) => runtime.block_on(journey::run()),
+        Some(What::Appends) => runtime.block_on(store::appends()),
+        Some(What::Reads) => runtime.block_on(store::reads()),
+        Some(What::Opening(opening)) => runtime.block_on(store::opening(opening)),
         None => runtime.block_on(async {
             place::run().await?;
-            journey::run().await
+            journey::run().await?;
+            store::appends().await?;
+            store::reads().await
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod customers;
 pub(crate) mod erase_customer;
+pub(crate) mod event_store;
 pub(crate) mod import;
 pub(crate) mod orders;
 pub(crate) mod projections;

@@ -3,8 +3,8 @@
 //!
 //! In reading order: [`commands`], one file each; the [`stores`] and the [`client`] that they reach
 //! the world with; [`asking`] the API and [`wording`] its answers; the [`data_dir`] of a store on
-//! embedded defaults; the [`scenarios`]; what an [`import`] file means; [`lifecycle`], [`output`] and
-//! [`telemetry`].
+//! embedded defaults, and how its event store is guarded ([`store_security`]); the [`scenarios`]; what
+//! an [`import`] file means; [`lifecycle`], [`output`] and [`telemetry`].
 
 mod asking;
 mod client;
@@ -14,6 +14,7 @@ mod import;
 mod lifecycle;
 mod output;
 mod scenarios;
+mod store_security;
 mod stores;
 mod telemetry;
 mod wording;
@@ -24,12 +25,11 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::customers::Customers;
 use crate::commands::erase_customer::EraseCustomer;
+use crate::commands::event_store::EventStore;
 use crate::commands::import::Import;
 use crate::commands::orders::Orders;
 use crate::commands::projections::Projections;
-use crate::commands::roles::{
-    Api, EventStore, Migrate, Partners, ProcessManagers, Projector, Schema,
-};
+use crate::commands::roles::{Api, Migrate, Partners, ProcessManagers, Projector, Schema};
 use crate::commands::scenario::Scenario;
 use crate::commands::stock::Stock;
 use crate::commands::streams::Streams;

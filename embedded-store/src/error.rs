@@ -40,6 +40,20 @@ pub enum Error {
         /// The newest format this version reads.
         known: u32,
     },
+    /// A file does not hold what was written to it.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found, and what can be done.
+        what: String,
+    },
+    /// There is no space to open the database.
+    #[error("the disk of {} is full; free some space and start again", path.display())]
+    DiskFull {
+        /// The directory.
+        path: PathBuf,
+    },
     /// `SQLite` refused to open the database or its first statements.
     #[error("the database in {} cannot be opened", path.display())]
     Database {
@@ -48,6 +62,18 @@ pub enum Error {
         /// What `SQLite` said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Callers have to say who they are, and there is nobody they could be.
+    #[error(
+        "there is no user admin; give a password for it (Authentication::admin_password), with \
+         which it is created"
+    )]
+    NoAdmin,
+    /// The first users cannot be looked up or created.
+    #[error("the users admin and ops cannot be created")]
+    Users(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The certificate or its key cannot be used.
+    #[error("TLS cannot be switched on")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The listener is not bound.
     #[error("the listener has no address")]
     Listener(#[source] io::Error),

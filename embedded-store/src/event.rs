@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::DateTime;
 use uuid::Uuid;
 
 /// An event that a client wants written.
@@ -26,7 +27,7 @@ impl Proposed {
 /// An event in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recorded {
-    /// Place in the log, from 1, without gaps.
+    /// Place in the log, from 1. Later events have larger ones; compaction leaves gaps.
     pub(crate) position: u64,
     pub(crate) stream: Arc<str>,
     /// Place in the stream, from 0; [`TOMBSTONE`] for the record that ends a stream for ever.
@@ -38,6 +39,14 @@ pub(crate) struct Recorded {
     pub(crate) created: u64,
     pub(crate) metadata: Bytes,
     pub(crate) data: Bytes,
+}
+
+/// A time in ticks of 100 ns since 1970 as people and most programs read it.
+pub(crate) fn written_time(ticks: u64) -> String {
+    const TICKS_PER_SECOND: u64 = 10_000_000;
+    let seconds = i64::try_from(ticks / TICKS_PER_SECOND).unwrap_or(i64::MAX);
+    let time = DateTime::from_timestamp(seconds, 0).unwrap_or_default();
+    format!("{}.{:07}Z", time.format("%Y-%m-%dT%H:%M:%S"), ticks % TICKS_PER_SECOND)
 }
 
 /// The revision of the record that ends a stream for ever: the largest signed 64-bit number, as the

@@ -21,24 +21,30 @@
 //! - A stop answers what waits, ends what runs with UNAVAILABLE, and leaves a directory that the
 //!   next start opens at once.
 //!
-//! It is one node by design, for one machine: no cluster, no TLS, no users.
+//! It is one node by design, for one machine: no cluster. TLS, users and access lists are options.
 //! `docs/embedded-store.md` says what is served and what is not.
 //!
 //! The modules, from the outside in: `options`, `server` and `error` are the public face;
-//! `connection` the sockets; `protocol` the messages and calls; `reading` reads and subscriptions;
-//! `semantics` the rules, pure; `storage` the disk; `event` what all of them pass around.
+//! `connection` and `descriptors` the sockets; `protocol` the messages and calls; `reading` reads
+//! and subscriptions; `semantics` the rules, pure; `storage` the disk; `event` what all of them pass around.
 
 mod connection;
+mod descriptors;
 mod error;
 mod event;
+mod http;
+pub mod maintenance;
 mod options;
+mod persistent;
 mod protocol;
 mod reading;
 mod security;
 mod semantics;
 mod server;
+mod statistics;
 mod storage;
 
 pub use error::{Error, Failure};
-pub use options::Options;
+pub use options::{Authentication, Options, Tls};
 pub use server::{Server, serve};
+pub use storage::Recovery;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 /// Choices for [`serve`](crate::serve). The default keeps the data in a temporary directory.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -22,6 +24,54 @@ pub struct Options {
     pub max_append_size: usize,
     /// How long a stop waits for calls to end before it cuts their connections.
     pub stop_grace: Duration,
+    /// Whether connections are encrypted. `None`: they are not, and clients need `tls=false`.
+    pub tls: Option<Tls>,
+    /// Whether callers have to say who they are. `None`: everybody may do everything, and
+    /// credentials are ignored.
+    pub authentication: Option<Authentication>,
+}
+
+/// Which certificate the server shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    /// One from PEM files. They are read again every minute, so that a new certificate can be put
+    /// in their place while the server runs.
+    Files {
+        /// The server's certificate, then those that lead to one that clients trust.
+        certificate_chain: PathBuf,
+        /// The key of the first of them.
+        private_key: PathBuf,
+    },
+    /// One from an authority of the server's own, which is created in the data directory.
+    /// [`Server::ca_file`](crate::Server::ca_file) is what clients have to trust.
+    Development,
+}
+
+/// How callers are recognised: by login and password, of users that are kept in the store.
+#[derive(Debug, Clone, Default)]
+pub struct Authentication {
+    /// The password of the user `admin`, who is created with it if there is none. A store without
+    /// this user does not start without it.
+    pub admin_password: Option<SecretString>,
+    /// The password of the user `ops`, who is created with it if there is none.
+    pub ops_password: Option<SecretString>,
+    /// Whether streams can be used without credentials, where their access lists say so. Without a
+    /// list, everybody may use an ordinary stream.
+    pub anonymous_streams: bool,
+}
+
+impl Authentication {
+    /// The users `admin` and `ops` with these passwords.
+    pub fn with_passwords(
+        admin: impl Into<SecretString>,
+        ops: impl Into<SecretString>,
+    ) -> Self {
+        Self {
+            admin_password: Some(admin.into()),
+            ops_password: Some(ops.into()),
+            anonymous_streams: false,
+        }
+    }
 }
 
 impl Default for Options {
@@ -33,6 +83,8 @@ impl Default for Options {
             advertised: None,
             max_append_size: 1024 * 1024,
             stop_grace: Duration::from_secs(3),
+            tls: None,
+            authentication: None,
         }
     }
 }

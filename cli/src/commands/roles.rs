@@ -152,35 +152,6 @@ impl ProcessManagers {
     }
 }
 
-/// An event store that speaks EventStoreDB's protocol, in one process, durable on local disk.
-#[derive(Debug, clap::Args)]
-#[group(skip)]
-pub(crate) struct EventStore {
-    /// Address to listen on. There is no authentication: keep it on this machine
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: IpAddr,
-    /// Port to listen on
-    #[arg(long, value_name = "PORT", env = "ORDERSTORE_EVENT_STORE_PORT", default_value_t = 2113)]
-    port: u16,
-    #[command(flatten)]
-    data_dir: data_dir::Location,
-}
-
-impl EventStore {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let stop = lifecycle::stop_on_signal()?;
-        let options = embedded_store::Options::at(self.data_dir.resolve()?.event_store());
-        let listener = listen((self.host, self.port)).await?;
-        let server = embedded_store::serve(listener, options).await?;
-        println!("Event store on {}", server.connection_string());
-        tokio::select! {
-            () = stop.cancelled() => server.stop().await,
-            failed = server.stopped() => failed.context("the event store failed")?,
-        }
-        Ok(())
-    }
-}
-
 /// A payment gateway and a carrier, simulated as real HTTP services.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Partners {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::roles::{alive, death_of, listen, with_books};
 use crate::client::Client;
 use crate::data_dir::{self, DataDir, Running};
+use crate::store_security::StoreSecurity;
 use crate::{lifecycle, scenarios};
 
 /// Starts everything in one process: event store, Postgres, simulated partners and all roles.
@@ -36,6 +37,8 @@ pub(crate) struct Up {
     /// Use this event store instead of the embedded one
     #[arg(long, value_name = "URL", env = "ORDERSTORE_EVENT_STORE", hide_env_values = true)]
     event_store: Option<journal::Address>,
+    #[command(flatten)]
+    event_store_security: StoreSecurity,
     /// Use this Postgres database instead of a private one
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
@@ -147,7 +150,7 @@ impl Stores {
         let (event_store, address) = match (&embedded, &up.event_store) {
             (Some(server), _) => {
                 let url = server.connection_string();
-                let address = url.parse()?;
+                let address = up.event_store_security.own_address(&url)?.parse()?;
                 (url, address)
             }
             (None, Some(address)) => (address.to_string(), address.clone()),
@@ -219,6 +222,7 @@ async fn start_event_store(
     }
     let listener = listen(([127, 0, 0, 1].into(), up.event_store_port)).await?;
     let options = embedded_store::Options::at(data_dir.event_store());
+    let options = up.event_store_security.apply(options)?;
     Ok(Some(embedded_store::serve(listener, options).await?))
 }
 

@@ -36,12 +36,12 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
 
 /// A package and the only crates of ours that may use it.
 const OWNERS: [(&str, &[&str]); 13] = [
-    ("eventstore", &["journal"]),
-    ("aws-lc-rs", &["keyring"]),
+    ("eventstore", &["journal", "cli"]),
+    ("aws-lc-rs", &["keyring", "embedded-store"]),
     ("sqlx", &["projector"]),
     ("async-graphql", &["api"]),
     ("async-graphql-axum", &["api"]),
-    ("axum", &["api", "partner-simulator"]),
+    ("axum", &["api", "partner-simulator", "embedded-store"]),
     ("jsonwebtoken", &["api"]),
     ("tonic", &["embedded-store"]),
     ("prost", &["embedded-store"]),

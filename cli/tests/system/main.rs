@@ -5,6 +5,7 @@
 mod architecture;
 mod chaos;
 mod deployment;
+mod event_store;
 mod first_run;
 mod flash_sale;
 mod history;

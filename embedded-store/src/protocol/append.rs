@@ -49,7 +49,8 @@ async fn receive(
         return Err(status::invalid("an append begins with its options"));
     };
     let (mut events, mut size) = (Vec::new(), 0);
-    while let Some(message) = messages.message().await? {
+    let too_large = |error| status::not_received(error, limit);
+    while let Some(message) = messages.message().await.map_err(too_large)? {
         let Some(AppendContent::ProposedMessage(message)) = message.content else {
             return Err(status::invalid("after its options, an append holds only events"));
         };

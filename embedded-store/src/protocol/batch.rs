@@ -2,26 +2,28 @@
 //! answered as they commit, so that they share commits; a refusal concerns its own append only.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{self, BoxFuture, Ready};
+use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt};
-use prost::Message;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::messages::shared::{self, AnyMessage, RpcStatus, wrong_expected_version as wire};
+use super::messages::shared::{RpcStatus, Timestamp};
 use super::messages::write::{
-    BatchAppendReq, BatchAppendResp, BatchExpected, BatchOptions, BatchResult, ExpectedRevision,
-    ProposedMessage, Success,
+    BatchAppendReq, BatchAppendResp, BatchDeadline, BatchExpected, BatchOptions, BatchResult,
+    ExpectedRevision, ProposedMessage, Success,
 };
 use super::service::Responses;
-use super::{Context, convert, status};
+use super::{Context, convert, refusal, status};
 use crate::event::Proposed;
+use crate::security::Action;
 use crate::semantics::append::Expected;
-use crate::storage::{Change, Receipt, Write, WriteError, Written};
+use crate::storage::{Change, Receipt, Write, Written, ticks_now};
 
 /// Appends of one call that may wait for their commit; more are not read from the wire until some
 /// are answered.
@@ -30,44 +32,51 @@ const IN_FLIGHT: usize = 512;
 /// Appends of one call that may have arrived in part.
 const PARTIAL: usize = 64;
 
-pub(super) fn batch_append(
+/// Bytes of them, if the largest append is not larger.
+const PARTIAL_BYTES: usize = 8 * 1024 * 1024;
+
+/// A deadline further away than this is none.
+const FAR_AWAY: Duration = Duration::from_hours(24);
+
+pub(super) async fn batch_append(
     context: Arc<Context>,
     request: Request<Streaming<BatchAppendReq>>,
-) -> Ready<Result<Response<Responses<BatchAppendResp>>, Status>> {
+) -> Result<Response<Responses<BatchAppendResp>>, Status> {
+    let (headers, _, incoming) = request.into_parts();
+    context.allow(&headers, Action::OpenBatch).await?;
     let batches = Batches {
         context,
-        incoming: request.into_inner(),
+        headers,
+        incoming,
         partial: HashMap::new(),
         in_flight: FuturesUnordered::new(),
+        expiring: FuturesUnordered::new(),
         ended: false,
     };
     let answers = stream::try_unfold(batches, |mut batches| async {
         let answer = batches.next().await?;
         Ok(answer.map(|answer| (answer, batches)))
     });
-    future::ready(Ok(Response::new(answers.boxed())))
+    Ok(Response::new(answers.boxed()))
 }
 
 struct Batches {
     context: Arc<Context>,
+    headers: MetadataMap,
     incoming: Streaming<BatchAppendReq>,
+    /// Appends of which the last part has not come yet.
     partial: HashMap<Uuid, Partial>,
     in_flight: FuturesUnordered<BoxFuture<'static, BatchAppendResp>>,
+    /// The deadlines of the partial ones.
+    expiring: FuturesUnordered<BoxFuture<'static, Uuid>>,
     /// The client sends nothing more.
     ended: bool,
-}
-
-/// An append of which the last part has not come yet.
-#[derive(Default)]
-struct Partial {
-    options: BatchOptions,
-    messages: Vec<ProposedMessage>,
-    size: usize,
 }
 
 enum Step {
     Answer(BatchAppendResp),
     Arrived(BatchAppendReq),
+    Expired(Uuid),
     Ended,
 }
 
@@ -78,11 +87,14 @@ impl Batches {
                 return Ok(None);
             }
             let may_read = !self.ended && self.in_flight.len() < IN_FLIGHT;
+            let limit = self.context.max_append_size;
             let step = async {
                 tokio::select! {
                     Some(answer) = self.in_flight.next() => Ok(Step::Answer(answer)),
+                    Some(id) = self.expiring.next() => Ok(Step::Expired(id)),
                     arrived = self.incoming.message(), if may_read => {
-                        Ok(arrived?.map_or(Step::Ended, Step::Arrived))
+                        let arrived = arrived.map_err(|error| status::not_received(error, limit))?;
+                        Ok(arrived.map_or(Step::Ended, Step::Arrived))
                     }
                 }
             };
@@ -90,46 +102,85 @@ impl Batches {
                 Step::Answer(answer) => return Ok(Some(answer)),
                 Step::Ended => self.ended = true,
                 Step::Arrived(request) => self.arrived(request).await?,
+                Step::Expired(id) => {
+                    if let Some(partial) = self.partial.remove(&id) {
+                        self.answer_now(partial.answer.with(Err(refusal::timeout())));
+                    }
+                }
             }
         }
     }
 
+    /// Takes a part of an append. A part of an append that never began, or that was refused
+    /// already, is passed over.
     async fn arrived(&mut self, request: BatchAppendReq) -> Result<(), Status> {
         let id = request.correlation_id.ok_or_else(|| status::invalid("a batch has no id"))?;
         let id = convert::uuid(&id)?;
-        let too_many = self.partial.len() >= PARTIAL;
-        let partial = match self.partial.entry(id) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(_) if too_many => {
-                return Err(Status::resource_exhausted("too many batches have no end yet"));
-            }
-            Entry::Vacant(entry) => entry.insert(Partial::default()),
-        };
-        if let Some(options) = request.options {
-            partial.options = options;
-        }
-        partial.take(request.proposed_messages, self.context.max_append_size);
-        if request.is_final
-            && let Some(partial) = self.partial.remove(&id)
+        if let Some(options) = request.options
+            && !self.partial.contains_key(&id)
         {
-            self.submit(id, partial).await;
+            match begin(&self.context, &self.headers, id, options).await {
+                Ok(partial) if self.partial.len() < PARTIAL => {
+                    self.partial.insert(id, partial);
+                }
+                Ok(_) => return Err(status::too_many_batches()),
+                Err(answer) => {
+                    self.answer_now(answer);
+                    return Ok(());
+                }
+            }
         }
+        let Some(mut partial) = self.partial.remove(&id) else { return Ok(()) };
+        let limit = self.context.max_append_size;
+        if let Err(refused) = partial.take(request.proposed_messages, limit) {
+            self.answer_now(partial.answer.with(Err(refused)));
+        } else if request.is_final {
+            self.submit(partial).await;
+        } else {
+            self.keep(id, partial)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an append until its next part, or its deadline.
+    fn keep(&mut self, id: Uuid, mut partial: Partial) -> Result<(), Status> {
+        let kept: usize = self.partial.values().map(|partial| partial.size).sum();
+        if kept + partial.size > PARTIAL_BYTES.max(self.context.max_append_size) {
+            return Err(status::too_many_batches());
+        }
+        if let Some(patience) = partial.patience.take() {
+            let expired = async move {
+                tokio::time::sleep(patience).await;
+                id
+            };
+            self.expiring.push(expired.boxed());
+        }
+        self.partial.insert(id, partial);
         Ok(())
     }
 
     /// Hands the append to the writer before the next is read, so that one client's appends stay in
     /// order.
-    async fn submit(&mut self, id: Uuid, append: Partial) {
-        let answer = Answer { id, options: append.options.clone() };
-        let write = match append.into_write(self.context.max_append_size) {
-            Ok(write) => write,
-            Err(refusal) => return self.answer_now(answer.with(Err(refusal))),
-        };
-        let (stream, expected) = (Arc::clone(&write.stream), write.expected);
+    async fn submit(&mut self, append: Partial) {
+        let Partial { answer, stream, expected, patience, events, .. } = append;
+        let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
         match self.context.storage.submit(write).await {
-            Err(error) => self.answer_now(answer.with(Err(not_written(&error)))),
+            Err(error) => {
+                self.answer_now(answer.with(Err(refusal::of(&status::not_written(&error)))));
+            }
             Ok(receipt) => self.in_flight.push(
-                async move { answer.with(written(receipt, &stream, expected).await) }.boxed(),
+                async move {
+                    let written = written(receipt, &stream, expected);
+                    let written = match patience {
+                        None => written.await,
+                        // Given up before the writer came to it, it is not written.
+                        Some(patience) => tokio::time::timeout(patience, written)
+                            .await
+                            .unwrap_or_else(|_late| Err(refusal::timeout())),
+                    };
+                    answer.with(written)
+                }
+                .boxed(),
             ),
         }
     }
@@ -139,32 +190,72 @@ impl Batches {
     }
 }
 
-impl Partial {
-    /// Adds events, but keeps none of an append that is too large already.
-    fn take(&mut self, messages: Vec<ProposedMessage>, limit: usize) {
-        self.size += messages
-            .iter()
-            .map(|message| message.data.len() + message.custom_metadata.len())
-            .sum::<usize>();
-        self.messages.extend(messages);
-        if self.size > limit {
-            self.messages.clear();
+async fn begin(
+    context: &Context,
+    headers: &MetadataMap,
+    id: Uuid,
+    options: BatchOptions,
+) -> Result<Partial, BatchAppendResp> {
+    let patience = patience(options.deadline, ticks_now());
+    let answer = Answer { id, options };
+    match target(context, headers, &answer.options).await {
+        Ok(_) if patience.is_some_and(|patience| patience.is_zero()) => {
+            Err(answer.with(Err(refusal::timeout())))
         }
+        Ok((stream, expected)) => {
+            Ok(Partial { answer, stream, expected, patience, events: Vec::new(), size: 0 })
+        }
+        Err(refused) => Err(answer.with(Err(refusal::of(&refused)))),
     }
+}
 
-    fn into_write(self, limit: usize) -> Result<Write, RpcStatus> {
-        let refused = |refusal: Status| bad_request(refusal.message());
-        let stream = convert::writable_stream(self.options.stream_identifier.as_ref());
-        let stream = stream.map_err(refused)?;
-        let expected = convert::expected(self.options.expected).map_err(refused)?;
-        let events: Result<Vec<Proposed>, Status> =
-            self.messages.into_iter().map(convert::proposed).collect();
-        let events = events.map_err(refused)?;
-        if self.size.max(events.iter().map(Proposed::size).sum()) > limit {
-            return Err(too_large(limit));
+async fn target(
+    context: &Context,
+    headers: &MetadataMap,
+    options: &BatchOptions,
+) -> Result<(Arc<str>, Expected), Status> {
+    let stream = convert::writable_stream(options.stream_identifier.as_ref())?;
+    context.allow(headers, Action::Append(&stream)).await?;
+    Ok((stream, convert::expected(options.expected)?))
+}
+
+/// An append as far as it has come.
+struct Partial {
+    answer: Answer,
+    stream: Arc<str>,
+    expected: Expected,
+    /// How long its client waits, until somebody takes care of it.
+    patience: Option<Duration>,
+    events: Vec<Proposed>,
+    size: usize,
+}
+
+impl Partial {
+    fn take(&mut self, messages: Vec<ProposedMessage>, limit: usize) -> Result<(), RpcStatus> {
+        for message in messages {
+            let event = convert::proposed(message).map_err(|refused| refusal::of(&refused))?;
+            self.size += event.size();
+            if self.size > limit {
+                return Err(refusal::too_large(limit));
+            }
+            self.events.push(event);
         }
-        Ok(Write { stream, expected, change: Change::Append(events) })
+        Ok(())
     }
+}
+
+/// How long a client waits; `None` if that is for ever. Nothing when the time has passed.
+fn patience(deadline: Option<BatchDeadline>, now: u64) -> Option<Duration> {
+    let until = |time: Timestamp| {
+        let seconds = u64::try_from(time.seconds).unwrap_or_default();
+        Duration::new(seconds, u32::try_from(time.nanos).unwrap_or_default())
+    };
+    let now = convert::time(now);
+    let left = match deadline? {
+        BatchDeadline::At(time) => until(time).saturating_sub(until(now)),
+        BatchDeadline::In(duration) => until(duration),
+    };
+    (left < FAR_AWAY).then_some(left)
 }
 
 /// What an answer repeats of its request.
@@ -197,52 +288,36 @@ impl Answer {
 async fn written(receipt: Receipt, stream: &str, expected: Expected) -> Result<Success, RpcStatus> {
     match receipt.written().await {
         Ok(Written::Done { revision, position }) => Ok(convert::success(revision, position)),
-        Ok(Written::WrongExpected { current }) => Err(wrong_expected_version(expected, current)),
-        Ok(Written::Deleted) => Err(stream_deleted(stream)),
-        Err(error) => Err(not_written(&error)),
+        Ok(Written::WrongExpected { current }) => {
+            Err(refusal::wrong_expected_version(expected, current))
+        }
+        Ok(Written::Deleted) => Err(refusal::stream_deleted(stream)),
+        Err(error) => Err(refusal::of(&status::not_written(&error))),
     }
 }
 
-fn wrong_expected_version(expected: Expected, current: Option<u64>) -> RpcStatus {
-    let expected = match expected {
-        Expected::Any => wire::Expected::Any(()),
-        Expected::NoStream => wire::Expected::NoStream(()),
-        Expected::StreamExists => wire::Expected::StreamExists(()),
-        Expected::Revision(revision) => wire::Expected::Revision(revision),
-    };
-    let current = current.map_or(wire::Current::NoStream(()), wire::Current::Revision);
-    let details = shared::WrongExpectedVersion { current: Some(current), expected: Some(expected) };
-    refusal(Code::AlreadyExists, "WrongExpectedVersion", &details)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn stream_deleted(stream: &str) -> RpcStatus {
-    let stream_identifier = Some(convert::identifier(stream));
-    refusal(Code::NotFound, "StreamDeleted", &shared::StreamDeleted { stream_identifier })
-}
+    /// 2026-01-01, in ticks.
+    const NOW: u64 = 17_672_256_000_000_000;
 
-fn too_large(limit: usize) -> RpcStatus {
-    let max_append_size = u32::try_from(limit).unwrap_or(u32::MAX);
-    let details = shared::MaximumAppendSizeExceeded { max_append_size };
-    refusal(Code::InvalidArgument, "MaximumAppendSizeExceeded", &details)
-}
+    fn seconds(seconds: i64) -> Timestamp {
+        Timestamp { seconds, nanos: 500_000_000 }
+    }
 
-fn bad_request(message: &str) -> RpcStatus {
-    let details = shared::BadRequest { message: message.to_owned() };
-    refusal(Code::InvalidArgument, "BadRequest", &details)
-}
-
-/// These have no details in the protocol.
-fn not_written(error: &WriteError) -> RpcStatus {
-    let status = status::not_written(error);
-    let code = status.code() as i32;
-    RpcStatus { code, message: status.message().to_owned(), details: None }
-}
-
-/// `name` is the message's name in the package that all services share.
-fn refusal<M: Message>(code: Code, name: &str, details: &M) -> RpcStatus {
-    let details = AnyMessage {
-        type_url: format!("type.googleapis.com/event_store.client.{name}"),
-        value: details.encode_to_vec().into(),
-    };
-    RpcStatus { code: code as i32, message: name.to_owned(), details: Some(details) }
+    #[test]
+    fn a_deadline_is_a_time_or_a_duration() {
+        let half_past = Duration::from_millis(2_500);
+        let at = |time| patience(Some(BatchDeadline::At(seconds(time))), NOW);
+        assert_eq!(at(1_767_225_602), Some(half_past));
+        assert_eq!(at(1_767_225_598), Some(Duration::ZERO));
+        let within = |duration| patience(Some(BatchDeadline::In(seconds(duration))), NOW);
+        assert_eq!(within(2), Some(half_past));
+        assert_eq!(within(-2).map(|left| left.as_secs()), Some(0));
+        // The time where the duration belongs.
+        assert_eq!(within(1_767_225_602), None);
+        assert_eq!(patience(None, NOW), None);
+    }
 }

@@ -13,11 +13,29 @@ use super::{Context, convert, service};
 use crate::storage::ticks_now;
 
 /// The version of the protocol that is spoken, as clients read it: dotted digits.
-const VERSION: &str = "24.10.0";
+pub(crate) const VERSION: &str = "24.10.0";
 
 /// What a call can do beyond its first form, in the lower case that clients look for.
-const FEATURES: [(&str, &str, &str); 0] = [];
+const FEATURES: [(&str, &str, &str); 14] = [
+    (GROUPS, "create", "stream"),
+    (GROUPS, "create", "all"),
+    (GROUPS, "update", "stream"),
+    (GROUPS, "update", "all"),
+    (GROUPS, "delete", "stream"),
+    (GROUPS, "delete", "all"),
+    (GROUPS, "read", "stream"),
+    (GROUPS, "read", "all"),
+    (GROUPS, "getinfo", "stream"),
+    (GROUPS, "getinfo", "all"),
+    (GROUPS, "replayparked", "stream"),
+    (GROUPS, "replayparked", "all"),
+    (GROUPS, "list", "stream"),
+    (GROUPS, "list", "all"),
+];
 
+const GROUPS: &str = "event_store.client.persistent_subscriptions.persistentsubscriptions";
+
+#[expect(clippy::needless_pass_by_value, reason = "every handler is called like this")]
 pub(super) fn gossip(
     context: Arc<Context>,
     _: Request<()>,

@@ -7,7 +7,8 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::messages::shared::{
-    self, AllStreamPosition, MetadataEntry, StreamIdentifier, uuid::Structured, uuid::Value,
+    self, AllStreamPosition, MetadataEntry, StreamIdentifier, Timestamp, uuid::Structured,
+    uuid::Value,
 };
 use super::messages::write::{self, ExpectedRevision, ProposedMessage};
 use super::status;
@@ -18,8 +19,17 @@ use crate::semantics::names;
 const JSON: &str = "application/json";
 const BINARY: &str = "application/octet-stream";
 
+const TICKS_PER_SECOND: u64 = 10_000_000;
+
 pub(super) fn position(position: u64) -> AllStreamPosition {
     AllStreamPosition { commit_position: position, prepare_position: position }
+}
+
+/// A time in ticks of 100 ns since 1970.
+pub(super) fn time(ticks: u64) -> Timestamp {
+    let seconds = i64::try_from(ticks / TICKS_PER_SECOND).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(ticks % TICKS_PER_SECOND * 100).unwrap_or_default();
+    Timestamp { seconds, nanos }
 }
 
 pub(super) fn identifier(stream: &str) -> StreamIdentifier {
@@ -48,8 +58,11 @@ pub(super) fn writable_stream(identifier: Option<&StreamIdentifier>) -> Result<A
 
 pub(super) fn expected(expected: Option<ExpectedRevision>) -> Result<Expected, Status> {
     match expected {
+        // What "no stream" was called before it had a name.
+        Some(ExpectedRevision::Revision(u64::MAX) | ExpectedRevision::NoStream(())) => {
+            Ok(Expected::NoStream)
+        }
         Some(ExpectedRevision::Revision(revision)) => Ok(Expected::Revision(revision)),
-        Some(ExpectedRevision::NoStream(())) => Ok(Expected::NoStream),
         Some(ExpectedRevision::Any(())) => Ok(Expected::Any),
         Some(ExpectedRevision::StreamExists(())) => Ok(Expected::StreamExists),
         None => Err(status::invalid("the request does not say what it expects of the stream")),

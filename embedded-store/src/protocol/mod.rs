@@ -8,11 +8,16 @@ mod batch;
 mod cluster;
 mod convert;
 mod delete;
-mod health;
 mod messages;
+mod monitoring;
+mod operations;
+mod persistent;
 mod read;
+mod refusal;
 mod service;
 mod status;
+mod users;
+mod unsupported;
 
 #[cfg(test)]
 mod tests;
@@ -20,18 +25,27 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::{Code, Status};
+use tonic::codegen::http;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
 use uuid::Uuid;
 
-use crate::security::Action;
+pub(crate) use self::cluster::VERSION;
+use crate::maintenance::scavenge::Scavenger;
+use crate::persistent::Subscriptions;
+use crate::security::guard::Denial;
+use crate::security::{Action, Security};
 use crate::storage::Storage;
+
+/// The header that says who calls.
+const AUTHORIZATION: &str = "authorization";
 
 /// What every call needs.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) storage: Storage,
+    pub(crate) security: Security,
     /// Cancelled when calls have to end.
     pub(crate) stopping: CancellationToken,
     pub(crate) max_append_size: usize,
@@ -40,10 +54,14 @@ pub(crate) struct Context {
     /// Tells this run of the server from others.
     pub(crate) instance: u64,
     pub(crate) subscriptions: AtomicU64,
+    pub(crate) persistent: std::sync::Arc<Subscriptions>,
+    pub(crate) scavenger: Scavenger,
+    /// Cancelled when a client wants the server to stop.
+    pub(crate) shutdown: CancellationToken,
 }
 
 impl Context {
-    fn instance_id(&self) -> Uuid {
+    pub(crate) fn instance_id(&self) -> Uuid {
         Uuid::from_u64_pair(self.instance, 0)
     }
 
@@ -53,8 +71,29 @@ impl Context {
     }
 
     /// Whether whoever sent these headers may do this: the first thing that every call asks.
-    async fn allow(&self, _headers: &MetadataMap, _action: Action<'_>) -> Result<(), Status> {
-        Ok(())
+    async fn allow(&self, headers: &MetadataMap, action: Action<'_>) -> Result<(), Status> {
+        let authorization = headers.get(AUTHORIZATION).map(MetadataValue::as_encoded_bytes);
+        let allowed = self.security.allow(authorization, action).await;
+        allowed.map_err(status::denied)
+    }
+
+    /// Whether they may read this stream, which a link points at.
+    async fn may_follow(&self, headers: &MetadataMap, stream: &str) -> Result<bool, Status> {
+        match self.allow(headers, Action::Read(stream)).await {
+            Ok(()) => Ok(true),
+            Err(denied) if denied.code() == Code::PermissionDenied => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same for requests that are no calls. Asked in `http::access`.
+    pub(crate) async fn allow_http(
+        &self,
+        headers: &http::HeaderMap,
+        action: Action<'_>,
+    ) -> Result<(), Denial> {
+        let authorization = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        self.security.allow(authorization, action).await
     }
 
     /// Runs `call` until it ends or the server stops.
@@ -70,7 +109,7 @@ impl Context {
     }
 }
 
-/// Everything that is served on the port.
-pub(crate) fn routes(context: Context) -> Routes {
-    service::routes(std::sync::Arc::new(context))
+/// The gRPC services.
+pub(crate) fn routes(context: std::sync::Arc<Context>) -> Routes {
+    service::routes(context)
 }

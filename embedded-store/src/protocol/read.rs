@@ -4,21 +4,24 @@
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::messages::read::{
-    AllOptions, Amount, CaughtUp, Content, Direction as WireDirection, EventPosition, FilterOn,
-    FilterOptions, Filtering, FromPosition, FromRevision, Options, ReadEvent, ReadReq, ReadResp,
-    RecordedEvent, Source, StreamNotFound, StreamOptions, SubscriptionConfirmation, UuidForm,
-    Window,
+    AllOptions, Amount, Checkpoint, Content, Direction as WireDirection, EventPosition, FilterOn,
+    FilterOptions, Filtering, FromPosition, FromRevision, Options, Reached as WireReached,
+    ReadEvent, ReadReq, ReadResp, RecordedEvent, Source, StreamNotFound, StreamOptions,
+    SubscriptionConfirmation, UuidForm, Window,
 };
+use super::messages::shared::AllStreamPosition;
 use super::service::Responses;
 use super::{Context, convert, status};
 use crate::event::{LINK_KIND, Recorded};
 use crate::reading::{
-    LogRead, LogStart, LogSubscription, Output, Reading, StreamRead, StreamSubscription,
+    LogRead, LogStart, LogSubscription, Output, Reached, Reading, StreamRead, StreamSubscription,
 };
+use crate::security::Action;
 use crate::semantics::filter::{Filter, Subject};
 use crate::semantics::names;
 use crate::storage::{Direction, From, Scan, ticks_now};
@@ -30,7 +33,9 @@ pub(super) async fn read(
     context: Arc<Context>,
     request: Request<ReadReq>,
 ) -> Result<Response<Responses<ReadResp>>, Status> {
-    let options = request.into_inner().options.unwrap_or_default();
+    let (headers, _, request) = request.into_parts();
+    let options = request.options.unwrap_or_default();
+    allow(&context, &headers, &options).await?;
     let form = options.uuid_option.and_then(|option| option.form);
     let mut session = Session {
         ids_as_numbers: matches!(form, Some(UuidForm::Structured(()))),
@@ -38,6 +43,7 @@ pub(super) async fn read(
         stream: None,
         reading: begin(&context, &options).await?,
         context,
+        headers,
     };
     if let Some(Source::Stream(stream)) = &options.source {
         session.stream = Some(convert::stream_name(stream.stream_identifier.as_ref())?);
@@ -58,6 +64,16 @@ pub(super) async fn read(
     let pages = stream::once(async { Ok(first) }).chain(later);
     let messages = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten();
     Ok(Response::new(messages.boxed()))
+}
+
+async fn allow(context: &Context, headers: &MetadataMap, options: &Options) -> Result<(), Status> {
+    match &options.source {
+        Some(Source::Stream(source)) => {
+            let stream = convert::stream_name(source.stream_identifier.as_ref())?;
+            context.allow(headers, Action::Read(&stream)).await
+        }
+        Some(Source::All(_)) | None => context.allow(headers, Action::ReadLog).await,
+    }
 }
 
 async fn begin(context: &Context, options: &Options) -> Result<Reading, Status> {
@@ -91,9 +107,9 @@ async fn begin_stream(
     let storage = context.storage.clone();
     let stream = convert::stream_name(source.stream_identifier.as_ref())?;
     let from = match source.from {
+        Some(FromRevision::End(()) | FromRevision::Revision(u64::MAX)) => From::End,
         Some(FromRevision::Revision(revision)) => From::Revision(revision),
         Some(FromRevision::Start(())) => From::Start,
-        Some(FromRevision::End(())) => From::End,
         None => return Err(status::invalid("the read does not say where in the stream to begin")),
     };
     match options.amount {
@@ -118,9 +134,12 @@ fn begin_log(
 ) -> Result<Reading, Status> {
     let storage = context.storage.clone();
     let from = match source.from {
+        Some(
+            FromPosition::End(())
+            | FromPosition::Position(AllStreamPosition { commit_position: u64::MAX, .. }),
+        ) => LogStart::End,
         Some(FromPosition::Position(position)) => LogStart::Position(position.commit_position),
         Some(FromPosition::Start(())) => LogStart::Start,
-        Some(FromPosition::End(())) => LogStart::End,
         None => return Err(status::invalid("the read does not say where in the log to begin")),
     };
     let filter = match &options.filtering {
@@ -167,9 +186,20 @@ fn confirmation(id: Uuid) -> ReadResp {
     ReadResp { content: Some(Content::Confirmation(confirmation)) }
 }
 
+fn reached_now(reached: Reached) -> WireReached {
+    let (stream_revision, position) = match reached {
+        Reached::Nothing => (None, None),
+        Reached::Revision(revision) => (i64::try_from(revision).ok(), None),
+        Reached::Position(position) => (None, Some(convert::position(position))),
+    };
+    WireReached { timestamp: Some(convert::time(ticks_now())), stream_revision, position }
+}
+
 /// A read under way, and how its client wants things.
 struct Session {
     context: Arc<Context>,
+    /// Who reads: links are followed only to where they may.
+    headers: MetadataMap,
     reading: Reading,
     /// The stream that is read, if it is one.
     stream: Option<Arc<str>>,
@@ -188,8 +218,13 @@ impl Session {
                     self.link(&event, linked.next().flatten().as_deref())
                 }
                 Output::Event(event) => self.event(&event),
-                Output::Checkpoint(position) => Content::Checkpoint(convert::position(position)),
-                Output::CaughtUp => Content::CaughtUp(CaughtUp {}),
+                Output::Checkpoint(position) => Content::Checkpoint(Checkpoint {
+                    commit_position: position,
+                    prepare_position: position,
+                    timestamp: Some(convert::time(ticks_now())),
+                }),
+                Output::CaughtUp(reached) => Content::CaughtUp(reached_now(reached)),
+                Output::FellBehind(reached) => Content::FellBehind(reached_now(reached)),
                 Output::NotFound => Content::StreamNotFound(StreamNotFound {
                     stream_identifier: self.stream.as_deref().map(convert::identifier),
                 }),
@@ -213,7 +248,8 @@ impl Session {
                 Output::Event(event) if self.resolves(event) => Some(event),
                 Output::Event(_)
                 | Output::Checkpoint(_)
-                | Output::CaughtUp
+                | Output::CaughtUp(_)
+                | Output::FellBehind(_)
                 | Output::NotFound
                 | Output::FirstRevision(_)
                 | Output::LastRevision(_) => None,
@@ -227,7 +263,16 @@ impl Session {
             return Ok(Vec::new());
         }
         let linked = self.context.storage.read_linked(links, ticks_now()).await;
-        linked.map_err(|error| status::not_read(&error.into()))
+        let mut linked = linked.map_err(|error| status::not_read(&error.into()))?;
+        // Who reads the whole log sees what a link points at anyway.
+        for found in linked.iter_mut().filter(|_| self.stream.is_some()) {
+            if let Some(event) = found
+                && !self.context.may_follow(&self.headers, &event.stream).await?
+            {
+                *found = None;
+            }
+        }
+        Ok(linked)
     }
 
     fn event(&self, event: &Recorded) -> Content {

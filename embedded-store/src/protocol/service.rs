@@ -15,12 +15,18 @@ use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 use tower::service_fn;
 
-use super::health::Health;
-use super::{Context, append, batch, cluster, delete, read};
+use super::persistent;
+use super::{Context, append, batch, cluster, delete, monitoring, operations, read, unsupported, users};
 
-/// Bytes beyond the largest append that one message may have: names, ids and further events of a
-/// batch.
-const MESSAGE_SLACK: usize = 16 * 1024 * 1024;
+/// Bytes that a question may have which carries no events.
+const QUESTION: usize = 1024 * 1024;
+
+/// Bytes beyond the largest append that a message with one event may have. A larger one is refused
+/// by its length, before any of it is kept.
+const AROUND_AN_EVENT: usize = 64 * 1024;
+
+/// The same of a message with all events of an append: each brings an id and names.
+const AROUND_EVENTS: usize = 8 * 1024 * 1024;
 
 pub(super) type HttpResponse = http::Response<BoxBody>;
 pub(super) type Answering = BoxFuture<HttpResponse, Infallible>;
@@ -67,7 +73,7 @@ macro_rules! service {
                     $(Some($method) => Box::pin(async move {
                         Ok($crate::protocol::service::$shape(context, request, $handler).await)
                     }),)+
-                    _ => $crate::protocol::service::unimplemented(),
+                    _ => $crate::protocol::service::unimplemented(request.uri().path()),
                 }
             }
         }
@@ -86,15 +92,55 @@ service!(Gossip, "event_store.client.gossip.Gossip", {
     "Read" => unary(cluster::gossip),
 });
 
+service!(Monitoring, "event_store.client.monitoring.Monitoring", {
+    "Stats" => server_streaming(monitoring::stats),
+});
+
+service!(Operations, "event_store.client.operations.Operations", {
+    "StartScavenge" => unary(operations::start_scavenge),
+    "StopScavenge" => unary(operations::stop_scavenge),
+    "Shutdown" => unary(operations::shutdown),
+    "MergeIndexes" => unary(operations::merge_indexes),
+    "ResignNode" => unary(operations::resign_node),
+    "SetNodePriority" => unary(operations::set_node_priority),
+    "RestartPersistentSubscriptions" => unary(operations::restart_persistent_subscriptions),
+});
+
+service!(PersistentSubscriptions, "event_store.client.persistent_subscriptions.PersistentSubscriptions", {
+    "Create" => unary(persistent::create),
+    "Update" => unary(persistent::update),
+    "Delete" => unary(persistent::delete),
+    "Read" => bidirectional(persistent::read),
+    "GetInfo" => unary(persistent::get_info),
+    "List" => unary(persistent::list),
+    "ReplayParked" => unary(persistent::replay_parked),
+    "RestartSubsystem" => unary(persistent::restart_subsystem),
+});
+
 service!(ServerFeatures, "event_store.client.server_features.ServerFeatures", {
     "GetSupportedMethods" => unary(cluster::supported_methods),
 });
 
+service!(Users, "event_store.client.users.Users", {
+    "Create" => unary(users::create),
+    "Update" => unary(users::update),
+    "Delete" => unary(users::delete),
+    "Disable" => unary(users::disable),
+    "Enable" => unary(users::enable),
+    "Details" => server_streaming(users::details),
+    "ChangePassword" => unary(users::change_password),
+    "ResetPassword" => unary(users::reset_password),
+});
+
 pub(super) fn routes(context: Arc<Context>) -> Routes {
-    Routes::new(Streams(Arc::clone(&context)))
+    let routes = Routes::new(Streams(Arc::clone(&context)))
         .add_service(Gossip(Arc::clone(&context)))
+        .add_service(Monitoring(Arc::clone(&context)))
+        .add_service(Operations(Arc::clone(&context)))
+        .add_service(PersistentSubscriptions(Arc::clone(&context)))
         .add_service(ServerFeatures(Arc::clone(&context)))
-        .add_service(Health(context))
+        .add_service(Users(context));
+    with_unsupported(routes)
 }
 
 /// Every service and its calls.
@@ -103,22 +149,33 @@ pub(super) fn served() -> impl Iterator<Item = (&'static str, &'static [&'static
     [
         (Streams::NAME, Streams::METHODS),
         (Gossip::NAME, Gossip::METHODS),
+        (Monitoring::NAME, Monitoring::METHODS),
+        (Operations::NAME, Operations::METHODS),
+        (PersistentSubscriptions::NAME, PersistentSubscriptions::METHODS),
         (ServerFeatures::NAME, ServerFeatures::METHODS),
+        (Users::NAME, Users::METHODS),
     ]
     .into_iter()
 }
 
-pub(super) fn unimplemented() -> Answering {
-    let status = Status::unimplemented("this call is not served here");
+pub(super) fn unimplemented(path: &str) -> Answering {
+    let status = Status::unimplemented(unsupported::instead_of(path));
     Box::pin(async move { Ok(status.into_http()) })
 }
 
-fn grpc<Answer, Question>(context: &Context) -> Grpc<ProstCodec<Answer, Question>>
+/// Answers the calls of services that are not listed.
+fn with_unsupported(routes: Routes) -> Routes {
+    let unsupported = |path: http::Uri| async move {
+        Status::unimplemented(unsupported::instead_of(path.path())).into_http()
+    };
+    routes.into_axum_router().fallback(unsupported).into()
+}
+
+fn grpc<Answer, Question>(limit: usize) -> Grpc<ProstCodec<Answer, Question>>
 where
     Answer: Message + Send + 'static,
     Question: Message + Default + Send + 'static,
 {
-    let limit = context.max_append_size.saturating_add(MESSAGE_SLACK);
     Grpc::new(ProstCodec::default()).max_decoding_message_size(limit)
 }
 
@@ -135,7 +192,7 @@ where
     A: Message + Send + 'static,
     F: Future<Output = Result<Response<A>, Status>> + Send + 'static,
 {
-    let mut grpc = grpc(&context);
+    let mut grpc = grpc(QUESTION);
     grpc.unary(service_fn(move |request| handler(Arc::clone(&context), request)), request).await
 }
 
@@ -152,7 +209,7 @@ where
     A: Message + Send + 'static,
     F: Future<Output = Result<Response<Responses<A>>, Status>> + Send + 'static,
 {
-    let mut grpc = grpc(&context);
+    let mut grpc = grpc(QUESTION);
     let call = service_fn(move |request| handler(Arc::clone(&context), request));
     grpc.server_streaming(call, request).await
 }
@@ -170,7 +227,7 @@ where
     A: Message + Send + 'static,
     F: Future<Output = Result<Response<A>, Status>> + Send + 'static,
 {
-    let mut grpc = grpc(&context);
+    let mut grpc = grpc(context.max_append_size.saturating_add(AROUND_AN_EVENT));
     let call = service_fn(move |request| handler(Arc::clone(&context), request));
     grpc.client_streaming(call, request).await
 }
@@ -188,7 +245,7 @@ where
     A: Message + Send + 'static,
     F: Future<Output = Result<Response<Responses<A>>, Status>> + Send + 'static,
 {
-    let mut grpc = grpc(&context);
+    let mut grpc = grpc(context.max_append_size.saturating_add(AROUND_EVENTS));
     let call = service_fn(move |request| handler(Arc::clone(&context), request));
     grpc.streaming(call, request).await
 }

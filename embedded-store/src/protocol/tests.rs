@@ -22,7 +22,8 @@ use super::messages::read::{
 use super::messages::shared::{self, MetadataEntry, uuid::Value, wrong_expected_version};
 use super::messages::write::{
     AppendContent, AppendReq, AppendResp, AppendResult, BatchAppendReq, BatchAppendResp,
-    BatchOptions, BatchResult, DeleteReq, DeleteResp, ExpectedRevision, ProposedMessage, Target,
+    BatchDeadline, BatchOptions, BatchResult, DeleteReq, DeleteResp, ExpectedRevision,
+    ProposedMessage, Target,
 };
 use crate::{Options, Server, serve};
 
@@ -165,12 +166,10 @@ async fn a_read_of_an_ended_stream_fails_before_its_first_message() {
     let wire = Wire::new().await;
     let request = DeleteReq { options: Some(target("s", ExpectedRevision::Any(()))) };
     wire.ask::<_, DeleteResp>(&format!("{STREAMS}/Tombstone"), request).await.unwrap();
-    for amount in [Amount::Count(1), Amount::Subscription(SubscriptionOptions {})] {
-        let options = stream_options("s", FromRevision::Start(()), amount);
-        let refusal = wire.read(options).await.unwrap_err();
-        assert_eq!(refusal.code(), Code::FailedPrecondition);
-        assert_eq!(trailer(&refusal, "exception"), "stream-deleted");
-    }
+    let options = stream_options("s", FromRevision::Start(()), Amount::Count(1));
+    let refusal = wire.read(options).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition);
+    assert_eq!(trailer(&refusal, "exception"), "stream-deleted");
 }
 
 #[tokio::test]
@@ -201,6 +200,7 @@ async fn what_is_not_served_is_unimplemented() {
     ] {
         let refusal = wire.ask::<(), ()>(path, ()).await.unwrap_err();
         assert_eq!(refusal.code(), Code::Unimplemented, "{path}");
+        assert!(refusal.message().contains("not served"), "{path}: {refusal}");
     }
 }
 
@@ -216,7 +216,7 @@ async fn the_one_node_leads_and_lists_what_it_serves() {
     let path = "/event_store.client.server_features.ServerFeatures/GetSupportedMethods";
     let methods = wire.ask::<_, SupportedMethods>(path, ()).await.unwrap().methods;
     assert!(methods.iter().any(|method| method.method_name == "batchappend"));
-    assert!(!methods.iter().any(|method| method.service_name.contains("persistent")));
+    assert!(!methods.iter().any(|method| method.service_name.contains("projections")));
 }
 
 #[tokio::test]
@@ -279,6 +279,88 @@ async fn a_read_of_the_log_can_be_filtered_in_both_directions() {
     }
 }
 
+/// Hides the events of the stream before a revision.
+async fn truncate(wire: &Wire, stream: &str, before: u64) {
+    let data = format!("{{\"$tb\":{before}}}").into_bytes().into();
+    let metadata = ProposedMessage { data, ..event(1_000 + u128::from(before)) };
+    wire.append(&format!("$${stream}"), vec![metadata]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_that_begins_a_page_before_what_is_visible_says_where_that_begins() {
+    let wire = Wire::new().await;
+    wire.append("s", (0..50).map(event).collect()).await.unwrap();
+    truncate(&wire, "s", 40).await;
+    let read = async |count| {
+        wire.read_whole(stream_options("s", FromRevision::Start(()), Amount::Count(count))).await
+    };
+    let far = read(u64::MAX).await;
+    assert_eq!(far[0], Content::FirstStreamPosition(40));
+    assert_eq!(far.len(), 12);
+    truncate(&wire, "s", 20).await;
+    assert!(matches!(read(u64::MAX).await[0], Content::Event(_)));
+    assert_eq!(read(5).await[0], Content::FirstStreamPosition(20));
+}
+
+#[tokio::test]
+async fn a_subscription_says_how_far_it_has_come_when_it_has_caught_up() {
+    let wire = Wire::new().await;
+    let position = wire.append("s", vec![event(1), event(2)]).await.unwrap();
+    let follow = Amount::Subscription(SubscriptionOptions {});
+    let of_stream = stream_options("s", FromRevision::Start(()), follow);
+    let of_nothing = stream_options("nothing", FromRevision::Start(()), follow);
+    let of_all = ReadOptions {
+        source: Some(Source::All(AllOptions { from: Some(FromPosition::Start(())) })),
+        amount: Some(follow),
+        ..ReadOptions::default()
+    };
+    for (options, revision, reached) in
+        [(of_stream, Some(1), None), (of_nothing, None, None), (of_all, None, Some(position))]
+    {
+        let mut messages = wire.read(options).await.unwrap();
+        let caught_up = loop {
+            match messages.message().await.unwrap().unwrap().content.unwrap() {
+                Content::CaughtUp(reached) => break reached,
+                Content::Confirmation(_) | Content::Event(_) => {}
+                other @ (Content::Checkpoint(_)
+                | Content::StreamNotFound(_)
+                | Content::FirstStreamPosition(_)
+                | Content::LastStreamPosition(_)
+                | Content::LastAllStreamPosition(_)
+                | Content::FellBehind(_)) => panic!("{other:?}"),
+            }
+        };
+        assert!(caught_up.timestamp.unwrap().seconds > 1_700_000_000);
+        assert_eq!(caught_up.stream_revision, revision);
+        assert_eq!(caught_up.position, reached.map(convert::position));
+    }
+}
+
+#[tokio::test]
+async fn who_subscribes_at_the_largest_position_subscribes_at_the_end() {
+    let wire = Wire::new().await;
+    wire.append("s", vec![event(1), event(2)]).await.unwrap();
+    let follow = Amount::Subscription(SubscriptionOptions {});
+    let end = convert::position(u64::MAX);
+    let of_all = ReadOptions {
+        source: Some(Source::All(AllOptions { from: Some(FromPosition::Position(end)) })),
+        amount: Some(follow),
+        ..ReadOptions::default()
+    };
+    let of_stream = stream_options("s", FromRevision::Revision(u64::MAX), follow);
+    for (options, number) in [(of_all, 3), (of_stream, 4)] {
+        let mut messages = wire.read(options).await.unwrap();
+        while !matches!(
+            messages.message().await.unwrap().unwrap().content.unwrap(),
+            Content::CaughtUp(_)
+        ) {}
+        wire.append("s", vec![event(number)]).await.unwrap();
+        let next = messages.message().await.unwrap().unwrap().content.unwrap();
+        let Content::Event(next) = next else { panic!("{next:?}") };
+        assert_eq!(next.event.unwrap().stream_revision, u64::try_from(number).unwrap() - 1);
+    }
+}
+
 fn batch(
     id: u128,
     expected: Option<ExpectedRevision>,
@@ -287,6 +369,7 @@ fn batch(
     let options = expected.map(|expected| BatchOptions {
         stream_identifier: Some(convert::identifier("s")),
         expected: Some(expected),
+        deadline: None,
     });
     BatchAppendReq {
         correlation_id: Some(convert::uuid_as_numbers(Uuid::from_u128(id))),
@@ -336,6 +419,49 @@ async fn a_refused_batch_says_why_and_the_call_goes_on() {
         matches!(&results[&2], BatchResult::Error(refusal) if refusal.message == "MaximumAppendSizeExceeded")
     );
     assert!(matches!(&results[&3], BatchResult::Success(_)));
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_come_whole_in_time_is_told_so() {
+    let wire = Wire::new().await;
+    let deadline = |seconds, nanos| Some(BatchDeadline::In(shared::Timestamp { seconds, nanos }));
+    let with = |id, is_final, deadline| {
+        let mut batch = batch(id, Some(ExpectedRevision::Any(())), vec![event(id)]);
+        batch.is_final = is_final;
+        batch.options.as_mut().unwrap().deadline = deadline;
+        batch
+    };
+    let requests = [
+        with(1, true, deadline(0, 0)),
+        with(2, false, deadline(0, 1_000_000)),
+        with(3, true, deadline(3_600, 0)),
+    ];
+    let answers = wire.batches(stream::iter(requests).chain(stream::pending())).await;
+    let answers: Vec<_> = answers.take(3).collect().await;
+    for answer in answers {
+        let answer = answer.unwrap();
+        let id = convert::uuid(&answer.correlation_id.unwrap()).unwrap().as_u128();
+        match answer.result.unwrap() {
+            BatchResult::Success(_) => assert_eq!(id, 3),
+            BatchResult::Error(refusal) => {
+                assert!(id < 3 && refusal.message == "Timeout", "{id}: {refusal:?}");
+                assert_eq!(refusal.code, Code::DeadlineExceeded as i32);
+                let details = refusal.details.unwrap().type_url;
+                assert_eq!(details, "type.googleapis.com/event_store.client.Timeout");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_of_a_batch_that_never_began_are_passed_over() {
+    let wire = Wire::new().await;
+    let requests = [batch(1, None, vec![event(1)]), {
+        batch(2, Some(ExpectedRevision::NoStream(())), vec![event(2)])
+    }];
+    let answers: Vec<_> = wire.batches(stream::iter(requests)).await.collect().await;
+    assert_eq!(answers.len(), 1);
+    assert!(matches!(answers[0].as_ref().unwrap().result, Some(BatchResult::Success(_))));
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Output, RECENT_RECORDS, ReadingError};
-use crate::storage::{Direction, Item, LogQuery, Scan, Storage};
+use super::{Output, RECENT_RECORDS, Reached, ReadingError};
+use crate::storage::{Counted, Direction, Item, LogQuery, Scan, Storage};
 
 /// How long a consumer whose filter lets nothing through waits for a checkpoint at most, however
 /// few records pass.
@@ -104,7 +104,10 @@ pub(crate) struct LogSubscription {
     /// The last position that the consumer was told, and when.
     reported: u64,
     reported_at: Instant,
+    /// The last checkpoint, or where it began.
+    checkpointed: u64,
     caught_up: bool,
+    _counted: Counted,
 }
 
 impl LogSubscription {
@@ -116,6 +119,7 @@ impl LogSubscription {
             LogStart::Position(position) => position,
             LogStart::End => *committed.borrow(),
         };
+        let counted = storage.counters().subscriptions.enter();
         Self {
             storage,
             committed,
@@ -124,7 +128,9 @@ impl LogSubscription {
             examined,
             reported: examined,
             reported_at: Instant::now(),
+            checkpointed: examined,
             caught_up: false,
+            _counted: counted,
         }
     }
 
@@ -138,10 +144,10 @@ impl LogSubscription {
                 self.wait().await?;
             } else {
                 self.caught_up = true;
-                if self.owes_checkpoint() {
+                if self.checkpoints && self.examined > self.checkpointed {
                     out.push(Output::Checkpoint(self.examined));
                 }
-                out.push(Output::CaughtUp);
+                out.push(Output::CaughtUp(self.reached()));
             }
             if out.is_empty() && self.owes_checkpoint() && self.checkpoint_at() <= Instant::now() {
                 out.push(Output::Checkpoint(self.examined));
@@ -157,6 +163,10 @@ impl LogSubscription {
     /// Examines some of the records up to `committed`.
     async fn advance(&mut self, committed: u64, out: &mut Vec<Output>) -> Result<(), ReadingError> {
         if let Some(events) = self.storage.recent_after(self.examined, RECENT_RECORDS) {
+            if events.is_empty() {
+                // The newest records were removed from the log since they were committed.
+                self.examined = committed;
+            }
             let mut items = Vec::new();
             for event in events {
                 let position = event.position;
@@ -169,7 +179,6 @@ impl LogSubscription {
             out.extend(items.into_iter().map(Output::from));
             return Ok(());
         }
-        self.caught_up = false;
         let query = LogQuery {
             range: (self.examined + 1, committed),
             direction: Direction::Forwards,
@@ -177,6 +186,10 @@ impl LogSubscription {
             scan: self.scan.clone(),
         };
         let page = self.storage.read_log(query).await?;
+        if self.caught_up && !page.end {
+            self.caught_up = false;
+            out.push(Output::FellBehind(self.reached()));
+        }
         self.scan = page.scan;
         self.examined = page.examined.unwrap_or(committed);
         out.extend(page.items.into_iter().map(Output::from));
@@ -197,6 +210,10 @@ impl LogSubscription {
         changed.map_err(|_gone| ReadingError::Stopping)
     }
 
+    fn reached(&self) -> Reached {
+        if self.examined == 0 { Reached::Nothing } else { Reached::Position(self.examined) }
+    }
+
     /// Whether records have been examined that the consumer does not know of.
     fn owes_checkpoint(&self) -> bool {
         self.checkpoints && self.examined > self.reported
@@ -210,7 +227,8 @@ impl LogSubscription {
         let reported = out.iter().rev().find_map(|output| match output {
             Output::Event(event) => Some(event.position),
             Output::Checkpoint(position) => Some(*position),
-            Output::CaughtUp
+            Output::CaughtUp(_)
+            | Output::FellBehind(_)
             | Output::NotFound
             | Output::FirstRevision(_)
             | Output::LastRevision(_) => None,
@@ -218,6 +236,11 @@ impl LogSubscription {
         if let Some(position) = reported {
             self.reported = position;
             self.reported_at = Instant::now();
+        }
+        for output in out {
+            if let Output::Checkpoint(position) = output {
+                self.checkpointed = *position;
+            }
         }
     }
 }

@@ -24,13 +24,24 @@ pub(crate) enum Output {
     /// Everything up to and including this position has been examined.
     Checkpoint(u64),
     /// What comes next is new.
-    CaughtUp,
+    CaughtUp(Reached),
+    /// What comes next is not new any more: the consumer was too slow.
+    FellBehind(Reached),
     /// The stream was never written to, or is deleted.
     NotFound,
     /// The read found nothing; this is the first revision that could be read.
     FirstRevision(u64),
     /// The newest revision of the stream that was read to its end.
     LastRevision(u64),
+}
+
+/// How far a subscription has come: what it has to begin after to go on from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// There is nothing yet.
+    Nothing,
+    Revision(u64),
+    Position(u64),
 }
 
 /// Why a read or subscription ended early.
@@ -48,7 +59,9 @@ impl From<ReadError> for ReadingError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Stopping => Self::Stopping,
-            ReadError::Database(_) => Self::Storage(error),
+            ReadError::Database(_) | ReadError::Damaged(_) | ReadError::Corrupt(_) => {
+                Self::Storage(error)
+            }
         }
     }
 }

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Output, RECENT_RECORDS, ReadingError};
+use super::{Output, RECENT_RECORDS, Reached, ReadingError};
 use crate::event::TOMBSTONE;
-use crate::storage::{Direction, From, Storage, StreamEvents, StreamPage, StreamQuery, ticks_now};
+use crate::storage::{
+    Counted, Direction, From, Storage, StreamEvents, StreamPage, StreamQuery, ticks_now,
+};
+
+/// Revisions in a page of the original servers. Clients can tell: see
+/// [`StreamRead::first_revision`].
+const SMALL_PAGE: u64 = 32;
 
 /// A read of a stream with an end.
 #[derive(Debug)]
@@ -65,7 +71,7 @@ impl StreamRead {
 
     fn page(&mut self, page: StreamEvents) -> Option<Vec<Output>> {
         let mut out = Vec::with_capacity(page.events.len() + 1);
-        if self.state == ReadState::First && self.with_revisions && page.events.is_empty() {
+        if self.state == ReadState::First && self.with_revisions {
             out.extend(self.first_revision(&page).map(Output::FirstRevision));
         }
         self.remaining = self.remaining.saturating_sub(page.events.len() as u64);
@@ -81,7 +87,8 @@ impl StreamRead {
         (!out.is_empty()).then_some(out)
     }
 
-    /// Where a forward read that found nothing could have begun instead.
+    /// Where a forward read could have begun, if it began so far before or after this that an
+    /// original server's first page of the stream would have been empty.
     fn first_revision(&self, page: &StreamEvents) -> Option<u64> {
         let begin = match (self.direction, self.from) {
             (Direction::Backwards, _) => return None,
@@ -89,8 +96,14 @@ impl StreamRead {
             (Direction::Forwards, From::Start) => 0,
             (Direction::Forwards, From::Revision(revision)) => revision,
         };
-        let first = page.first_visible.max(page.last + 1);
-        (begin != first).then_some(first)
+        if self.remaining == 0 {
+            return None;
+        }
+        let first_page_ends = begin.saturating_add(self.remaining.min(SMALL_PAGE));
+        if first_page_ends <= page.first_visible {
+            return Some(page.first_visible.min(page.last + 1)).filter(|first| *first != begin);
+        }
+        page.events.is_empty().then_some(page.last + 1).filter(|first| *first != begin)
     }
 }
 
@@ -106,6 +119,7 @@ pub(crate) struct StreamSubscription {
     next: u64,
     place: Place,
     caught_up: bool,
+    _counted: Counted,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,17 +146,15 @@ impl StreamSubscription {
             now: ticks_now(),
         };
         let (page, end) = storage.read_stream_and_end(query).await?;
-        let last = match page {
-            StreamPage::Tombstoned => return Err(ReadingError::StreamDeleted(stream)),
-            StreamPage::NotFound => None,
-            StreamPage::Events(page) => Some(page.last),
+        let (next, place) = match (from, page) {
+            (From::Revision(revision), _) => (revision.saturating_add(1), Place::Behind),
+            // Whether it has ended, the next step finds out.
+            (From::Start, _) | (From::End, StreamPage::Tombstoned) => (0, Place::Behind),
+            (From::End, StreamPage::NotFound) => (0, Place::At(end)),
+            (From::End, StreamPage::Events(page)) => (page.last + 1, Place::At(end)),
         };
-        let (next, place) = match from {
-            From::Start => (0, Place::Behind),
-            From::Revision(revision) => (revision.saturating_add(1), Place::Behind),
-            From::End => (last.map_or(0, |last| last + 1), Place::At(end)),
-        };
-        Ok(Self { storage, committed, stream, next, place, caught_up: false })
+        let counted = storage.counters().subscriptions.enter();
+        Ok(Self { storage, committed, stream, next, place, caught_up: false, _counted: counted })
     }
 
     pub(super) async fn next(&mut self) -> Result<Vec<Output>, ReadingError> {
@@ -150,10 +162,10 @@ impl StreamSubscription {
             let committed = *self.committed.borrow_and_update();
             let out = match self.place {
                 Place::Behind => self.read().await?,
-                Place::At(position) if position < committed => self.follow(position)?,
+                Place::At(position) if position < committed => self.follow(position, committed)?,
                 Place::At(_) if !self.caught_up => {
                     self.caught_up = true;
-                    vec![Output::CaughtUp]
+                    vec![Output::CaughtUp(self.reached())]
                 }
                 Place::At(_) => {
                     self.committed.changed().await.map_err(|_gone| ReadingError::Stopping)?;
@@ -184,21 +196,33 @@ impl StreamSubscription {
             }
             StreamPage::Events(page) => page,
         };
+        let mut out = Vec::with_capacity(page.events.len() + 1);
+        if page.next.is_none() {
+            self.place = Place::At(end);
+        } else if self.caught_up {
+            self.caught_up = false;
+            out.push(Output::FellBehind(self.reached()));
+        }
         if let Some(last) = page.events.last() {
             self.next = last.revision + 1;
         }
-        if page.next.is_none() {
-            self.place = Place::At(end);
-        }
-        Ok(page.events.into_iter().map(Output::Event).collect())
+        out.extend(page.events.into_iter().map(Output::Event));
+        Ok(out)
     }
 
-    fn follow(&mut self, position: u64) -> Result<Vec<Output>, ReadingError> {
+    fn reached(&self) -> Reached {
+        self.next.checked_sub(1).map_or(Reached::Nothing, Reached::Revision)
+    }
+
+    fn follow(&mut self, position: u64, committed: u64) -> Result<Vec<Output>, ReadingError> {
         let Some(events) = self.storage.recent_after(position, RECENT_RECORDS) else {
             self.place = Place::Behind;
-            self.caught_up = false;
             return Ok(Vec::new());
         };
+        if events.is_empty() {
+            // The newest records were removed from the log since they were committed.
+            self.place = Place::At(committed);
+        }
         let mut out = Vec::new();
         for event in events {
             if event.stream == self.stream && event.revision == TOMBSTONE && out.is_empty() {

@@ -1,14 +1,21 @@
-//! Who may do what: the rules by which a caller is recognised and let through.
+//! Who may do what: how connections are encrypted, how a caller is recognised and what it is let do.
+//! All of it is off unless [`Options`](crate::Options) say otherwise.
+//!
+//! In reading order: [`action`] names what can be asked for; [`caller`] who asks, as its headers say;
+//! [`policy`] and [`access_list`] are the rules, pure; [`passwords`] and [`users`] keep what callers
+//! are recognised by; [`guard`] puts these together and remembers what it looked up; [`setup`]
+//! makes one from the options; [`tls`] and [`development`] are about the connection.
 
-/// What a caller wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action<'a> {
-    /// Read or follow a stream, or its metadata if it is a metastream.
-    Read(&'a str),
-    /// Append to a stream, or change its metadata if it is a metastream.
-    Append(&'a str),
-    /// Delete or tombstone a stream.
-    Delete(&'a str),
-    /// Read or follow `$all`.
-    ReadLog,
-}
+pub(crate) mod access_list;
+pub(crate) mod action;
+pub(crate) mod caller;
+pub(crate) mod development;
+pub(crate) mod guard;
+pub(crate) mod passwords;
+pub(crate) mod policy;
+pub(crate) mod setup;
+pub(crate) mod tls;
+pub(crate) mod users;
+
+pub(crate) use action::Action;
+pub(crate) use setup::Security;

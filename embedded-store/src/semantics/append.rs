@@ -88,8 +88,8 @@ pub(crate) fn judge_append<H: History>(
     }
 }
 
-/// Without an expected revision, ids alone tell a repetition: all known or none. A mixture is
-/// neither a repetition nor a new append.
+/// Without an expected revision, ids alone tell a repetition, and the first decides: if it is new,
+/// so is the append, whatever follows. One that begins as a repetition has to be one to its end.
 fn judge_unordered<H: History>(
     wrong: Verdict,
     next: u64,
@@ -97,18 +97,14 @@ fn judge_unordered<H: History>(
     history: &mut H,
 ) -> Result<Verdict, H::Error> {
     let mut known = None;
-    let mut unknown = false;
     for id in ids {
-        match history.recent(*id)? {
-            Some(revision) => known = Some(revision),
-            None => unknown = true,
+        match (history.recent(*id)?, known) {
+            (Some(revision), _) => known = Some(revision),
+            (None, None) => break,
+            (None, Some(_)) => return Ok(wrong),
         }
     }
-    Ok(match known {
-        None => Verdict::Write { first: next },
-        Some(_) if unknown => wrong,
-        Some(last) => Verdict::Repeated { last },
-    })
+    Ok(known.map_or(Verdict::Write { first: next }, |last| Verdict::Repeated { last }))
 }
 
 enum Matching {
@@ -135,10 +131,10 @@ pub(crate) enum Removal {
     Deleted,
 }
 
-/// Judges a delete, which a later append can revive. A stream that was never written to cannot be
-/// deleted.
+/// Judges a delete, which a later append can revive. A stream that has neither events nor metadata
+/// cannot be deleted.
 pub(crate) fn judge_delete(state: StreamState, expected: Expected) -> Removal {
-    if state.last.is_none() && !state.tombstoned {
+    if state.last.is_none() && !state.has_metadata && !state.tombstoned {
         return Removal::WrongExpected { current: None };
     }
     judge_tombstone(state, expected)
@@ -231,9 +227,9 @@ mod tests {
     }
 
     #[test]
-    fn a_mixture_of_known_and_new_ids_is_refused() {
+    fn of_known_and_new_ids_the_first_decides() {
         assert_eq!(append(Expected::Any, &[3, 4]), WRONG);
-        assert_eq!(append(Expected::Any, &[4, 3]), WRONG);
+        assert_eq!(append(Expected::Any, &[4, 3]), Verdict::Write { first: 3 });
     }
 
     #[test]

@@ -23,6 +23,14 @@ enum Test {
     Pattern(Box<Regex>),
 }
 
+/// Whether a stream is left out of `$all`, for whoever reads it: what persistent subscriptions to
+/// `$all` write down about themselves, which would otherwise be new events for them to write about.
+pub(crate) fn is_outside_of_all(stream: &str) -> bool {
+    stream
+        .strip_prefix("$persistentsubscription-$all::")
+        .is_some_and(|rest| rest.ends_with("-checkpoint") || rest.ends_with("-parked"))
+}
+
 /// The filter's pattern cannot be compiled.
 #[derive(Debug, thiserror::Error)]
 #[error("the filter's regular expression is not valid")]
@@ -88,6 +96,14 @@ mod tests {
     #[test]
     fn a_filter_without_any_condition_lets_everything_through() {
         assert!(by_type("").passes("s", "anything"));
+    }
+
+    #[test]
+    fn what_subscriptions_to_the_log_write_about_themselves_is_not_in_it() {
+        assert!(is_outside_of_all("$persistentsubscription-$all::group-checkpoint"));
+        assert!(is_outside_of_all("$persistentsubscription-$all::group-parked"));
+        assert!(!is_outside_of_all("$persistentsubscription-order::group-parked"));
+        assert!(!is_outside_of_all("order-parked"));
     }
 
     #[test]

@@ -16,7 +16,19 @@ pub(crate) enum Operation {
     Append(Expected, Vec<u8>),
     Delete(Expected),
     Tombstone(Expected),
-    SetMetadata,
+    SetMetadata(Limits),
+}
+
+/// What a stream's metadata hides.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    pub(crate) truncate_before: Option<u64>,
+    pub(crate) max_count: Option<u64>,
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (proptest::option::of(0_u64..12), proptest::option::of(1_u64..6))
+        .prop_map(|(truncate_before, max_count)| Limits { truncate_before, max_count })
 }
 
 fn expected() -> impl Strategy<Value = Expected> {
@@ -35,15 +47,14 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         8 => (expected(), ids).prop_map(|(expected, ids)| Operation::Append(expected, ids)),
         2 => expected().prop_map(Operation::Delete),
         1 => expected().prop_map(Operation::Tombstone),
-        1 => Just(Operation::SetMetadata),
+        2 => limits().prop_map(Operation::SetMetadata),
     ]
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) events: Vec<Uuid>,
-    /// So many of the first events cannot be read.
-    hidden: usize,
+    limits: Limits,
     /// So many of the first events are destroyed.
     destroyed: usize,
     pub(crate) tombstoned: bool,
@@ -55,8 +66,16 @@ impl Model {
     /// What a read finds, with revisions; nothing also for a stream that is not there.
     pub(crate) fn visible(&self) -> Vec<(u64, Uuid)> {
         let numbered = (0..).zip(self.events.iter().copied());
-        let gone = self.hidden.max(self.destroyed);
-        numbered.skip(gone).filter(|_| !self.deleted && !self.tombstoned).collect()
+        let truncated = self.limits.truncate_before.unwrap_or_default();
+        let by_count = self
+            .limits
+            .max_count
+            .map_or(0, |count| self.events.len().saturating_sub(usize::try_from(count).unwrap()));
+        let hidden = by_count.max(usize::try_from(truncated).unwrap());
+        numbered
+            .skip(hidden.max(self.destroyed))
+            .filter(|_| !self.deleted && !self.tombstoned)
+            .collect()
     }
 
     /// How many events the log does not show.
@@ -64,9 +83,12 @@ impl Model {
         self.destroyed as u64
     }
 
-    /// Writes empty metadata: it shows every event again, except those from before a delete.
-    pub(crate) fn set_metadata(&mut self) {
-        self.hidden = if self.deleted { self.events.len() } else { 0 };
+    /// Writes metadata: whatever they say, they do not show events from before a delete.
+    pub(crate) fn set_metadata(&mut self, limits: Limits) {
+        self.limits = limits;
+        if self.deleted {
+            self.limits.truncate_before = Some(self.events.len() as u64);
+        }
         self.has_metadata = true;
         self.deleted = false;
     }
@@ -111,7 +133,7 @@ impl Model {
         let state = self.state();
         let wrong = Verdict::WrongExpected { current: state.last };
         let loose = matches!(expected, Expected::Any | Expected::StreamExists);
-        let mixed = loose && ids.iter().any(|id| self.events.contains(id));
+        let begins_known = loose && self.events.contains(&ids[0]);
         let first = self.events.len() as u64;
         match self.holds(expected) {
             None => Verdict::Deleted,
@@ -130,13 +152,14 @@ impl Model {
                 Verdict::Repeated { last }
             }
             Some(false) => wrong,
-            Some(true) if mixed => wrong,
+            Some(true) if begins_known => wrong,
             Some(true) if expected == Expected::NoStream && self.events.first() == ids.first() => {
                 wrong
             }
             Some(true) => {
                 if self.deleted {
-                    self.hidden = self.events.len();
+                    let truncate_before = Some(self.events.len() as u64);
+                    self.limits = Limits { truncate_before, max_count: None };
                     self.deleted = false;
                     self.has_metadata = true;
                 }
@@ -151,12 +174,14 @@ impl Model {
         match self.holds(expected) {
             None => Removal::Deleted,
             Some(false) => Removal::WrongExpected { current },
-            Some(true) if !for_ever && self.events.is_empty() => Removal::WrongExpected { current },
+            Some(true) if !for_ever && self.events.is_empty() && !self.has_metadata => {
+                Removal::WrongExpected { current }
+            }
             Some(true) => {
                 self.tombstoned = for_ever;
                 self.deleted = !for_ever || self.deleted;
                 self.has_metadata |= !for_ever;
-                self.destroyed = self.events.len() - usize::from(!for_ever);
+                self.destroyed = self.events.len().saturating_sub(usize::from(!for_ever));
                 Removal::Remove
             }
         }
@@ -200,7 +225,7 @@ proptest! {
                     let judged = judge_tombstone(state, *expected);
                     prop_assert_eq!(judged, model.remove(*expected, true), "{:?} on {:?}", operation, state);
                 }
-                Operation::SetMetadata => model.set_metadata(),
+                Operation::SetMetadata(limits) => model.set_metadata(*limits),
             }
         }
     }

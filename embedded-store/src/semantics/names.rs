@@ -11,9 +11,10 @@ pub(crate) fn original_of(stream: &str) -> Option<&str> {
     stream.strip_prefix("$$")
 }
 
-/// Whether events may be written to a stream of this name. `$all` is the whole log, not a stream.
+/// Whether events may be written to a stream of this name. `$all` is the whole log, not a stream;
+/// it has metadata, which say who may read it.
 pub(crate) fn is_writable(stream: &str) -> bool {
-    !matches!(stream, "" | "$all" | "$$" | "$$$all")
+    !matches!(stream, "" | "$all" | "$$")
 }
 
 /// Where a link's data (`revision@stream`) points.
@@ -37,6 +38,7 @@ mod tests {
     fn nothing_can_be_written_to_the_whole_log() {
         assert!(is_writable("order-1"));
         assert!(!is_writable("$all"));
+        assert!(is_writable("$$$all"));
         assert!(!is_writable(""));
     }
 

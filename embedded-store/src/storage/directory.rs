@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 use crate::error::Error;
 
+/// Name of the database's file.
+pub(crate) const DATABASE: &str = "events.sqlite";
+
 /// A locked data directory. Dropping it releases the lock and deletes the directory if it is
 /// temporary.
 #[derive(Debug)]
@@ -22,7 +25,7 @@ impl DataDir {
     /// Creates the directory if it is missing and locks it for this server.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, Error> {
         let (path, temporary) = if let Some(path) = path {
-            fs::create_dir_all(path).map_err(|source| unusable(path, source))?;
+            create(path).map_err(|source| unusable(path, source))?;
             (path.to_owned(), None)
         } else {
             let temporary = TempDir::with_prefix("embedded-store-")
@@ -38,8 +41,45 @@ impl DataDir {
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("events.sqlite")
+        self.path.join(DATABASE)
     }
+
+    pub(crate) fn write_ahead_log(&self) -> PathBuf {
+        self.path.join("events.sqlite-wal")
+    }
+
+    /// Brings the names of the files to the disk. `SQLite` does so too, but does not look whether it
+    /// worked.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        sync_directory(&self.path)
+    }
+
+    /// Brings the write-ahead log to the disk as it is.
+    pub(crate) fn sync_write_ahead_log(&self) -> io::Result<()> {
+        match File::open(self.write_ahead_log()) {
+            Ok(log) => log.sync_all(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Creates a directory and those above it, and sees to it that they are still there after a loss of
+/// power.
+fn create(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(Path::new(""));
+    create(parent)?;
+    fs::create_dir_all(path)?;
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    sync_directory(parent)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    // Only there can a directory be opened.
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
 fn lock(path: &Path) -> Result<File, Error> {

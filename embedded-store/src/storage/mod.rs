@@ -2,33 +2,55 @@
 //! connections that read it. Nothing outside this module knows that it is `SQLite`. What a write
 //! may do is decided in `semantics`.
 
+mod audit;
+mod backup;
+pub(crate) mod checksum;
+mod compact;
+mod counters;
 mod directory;
 mod heads;
+mod import;
+mod migration;
+mod offline;
 mod readers;
+mod recovery;
 mod scan;
 mod schema;
 mod sql;
 mod tail;
 mod transaction;
+mod verify;
+mod wal;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub(crate) use self::backup::{copy, sync};
+pub(crate) use self::compact::Candidates;
+pub(crate) use self::import::{Importer, Judged, events, last_position};
+pub(crate) use self::offline::{Format, database_in, open_offline, reader};
+pub(crate) use self::verify::{Findings, verify};
+pub(crate) use self::audit::{Found, NamesQuery, RecentStreams, Search};
+pub(crate) use self::counters::{Counted, Counter, Counters};
 use self::directory::DataDir;
 pub(crate) use self::readers::{
     Direction, From, LogPage, LogQuery, ReadError, StreamEvents, StreamPage, StreamQuery,
 };
+pub use self::recovery::Recovery;
+use self::recovery::Folded;
 pub(crate) use self::scan::{Item, Scan};
 use self::tail::Tail;
 pub(crate) use self::writer::ticks_now;
+pub(crate) use self::writer::{Progress, Step};
 use self::writer::{Memory, Message, Reply, Writer};
 use crate::error::{Error, Failure};
 use crate::event::{Proposed, Recorded};
@@ -83,9 +105,15 @@ pub(crate) enum WriteError {
     Stopping,
     #[error("the disk is full")]
     DiskFull,
+    /// The disk is full, and whether the write was made will only be known when it is not.
+    #[error("the disk is full, and it is not certain whether the write was made")]
+    Uncertain,
     /// Another program holds the database's lock.
     #[error("the database is locked")]
     Locked,
+    /// What the write depends on cannot be read.
+    #[error(transparent)]
+    Damaged(checksum::Damaged),
     #[error("the event store takes no more writes")]
     Failed(#[source] Failure),
 }
@@ -109,9 +137,12 @@ pub(crate) struct Storage {
     queue: mpsc::Sender<Message>,
     queue_bytes: Arc<Semaphore>,
     committed: watch::Receiver<u64>,
+    commits: Arc<AtomicU64>,
     failure: watch::Receiver<Option<Failure>>,
     tail: Arc<Tail>,
     readers: Arc<readers::Readers>,
+    counters: Arc<Counters>,
+    recovery: Arc<Recovery>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -120,27 +151,42 @@ impl Storage {
     /// async thread.
     pub(crate) fn open(data_dir: Option<&Path>, durable: bool) -> Result<Self, Error> {
         let directory = DataDir::open(data_dir)?;
+        let recovery = recovery::examine(&directory, durable)?;
         let connection = schema::open_writer(&directory, durable)?;
-        Self::start(directory, connection)
+        Self::start(directory, connection, recovery)
     }
 
-    fn start(directory: DataDir, connection: Connection) -> Result<Self, Error> {
-        let memory = Memory::load(&connection).map_err(|source| Error::Database {
-            path: directory.path().to_owned(),
-            source: source.into(),
-        })?;
+    fn start(
+        directory: DataDir,
+        connection: Connection,
+        mut recovery: Recovery,
+    ) -> Result<Self, Error> {
+        let not_opened = |error| recovery::not_opened(&directory, error);
+        let folded = recovery::fold(&connection).map_err(not_opened)?;
+        directory
+            .sync()
+            .map_err(|source| Error::DataDir { path: directory.path().to_owned(), source })?;
+        let memory = Memory::load(&connection).map_err(not_opened)?;
+        recovery.newest_position = memory.last_position;
+        recovery::report(&recovery, folded);
         let (sender, queue) = mpsc::channel(QUEUE);
         let (committed, committed_receiver) = watch::channel(memory.last_position);
         let (failure, failure_receiver) = watch::channel(None);
-        let readers = Arc::new(readers::Readers::new(directory.database()));
+        let counters = Arc::new(Counters::default());
+        let readers =
+            Arc::new(readers::Readers::new(directory.database(), Arc::clone(&counters)));
         let tail = Arc::new(Tail::default());
+        let commits = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             connection,
             memory,
             tail: Arc::clone(&tail),
+            counters: Arc::clone(&counters),
             committed,
+            commits: Arc::clone(&commits),
             failure,
-            unclean: true,
+            unclean: folded != Folded::Yes,
+            blocked: folded == Folded::NoSpace,
             directory,
         };
         let thread = thread::Builder::new()
@@ -151,9 +197,12 @@ impl Storage {
             queue: sender,
             queue_bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
             committed: committed_receiver,
+            commits,
             failure: failure_receiver,
             tail,
             readers,
+            counters,
+            recovery: Arc::new(recovery),
             writer: Arc::new(Mutex::new(Some(thread))),
         })
     }
@@ -179,6 +228,16 @@ impl Storage {
         self.committed.clone()
     }
 
+    /// How often something was committed since the log was opened.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// What the start found of the server before.
+    pub(crate) fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
     /// Why the writer stopped for good, once it has.
     pub(crate) fn failure(&self) -> watch::Receiver<Option<Failure>> {
         self.failure.clone()
@@ -186,7 +245,53 @@ impl Storage {
 
     /// Up to `limit` of the events after `position` if they are recent enough to be in memory.
     pub(crate) fn recent_after(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
-        self.tail.after(position, limit)
+        let recent = self.tail.after(position, limit);
+        let counters = &self.counters;
+        if recent.is_some() { &counters.pages_from_memory } else { &counters.pages_from_disk }
+            .add(1);
+        recent
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Writes that wait for the writer, and their bytes.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let bytes = (QUEUE_BYTES as usize).saturating_sub(self.queue_bytes.available_permits());
+        (self.queue.max_capacity() - self.queue.capacity(), bytes)
+    }
+
+    /// Queries that run or are about to.
+    pub(crate) fn running_queries(&self) -> usize {
+        self.readers.running()
+    }
+
+    /// Events that are kept in memory, and their bytes.
+    pub(crate) fn in_memory(&self) -> (usize, usize) {
+        self.tail.extent()
+    }
+
+    /// Where the files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.readers.directory()
+    }
+
+    pub(crate) async fn recent_streams(&self, limit: usize) -> Result<RecentStreams, ReadError> {
+        self.readers.run(move |connection| audit::recent_streams(connection, limit)).await
+    }
+
+    pub(crate) async fn names(&self, query: NamesQuery) -> Result<Vec<String>, ReadError> {
+        self.readers.run(move |connection| audit::names(connection, &query)).await
+    }
+
+    pub(crate) async fn search(&self, search: Search) -> Result<Found, ReadError> {
+        self.readers.run(move |connection| audit::search(connection, &search)).await
+    }
+
+    /// How many streams were ever named, metastreams included.
+    pub(crate) async fn count_streams(&self) -> Result<u64, ReadError> {
+        self.readers.run(audit::count_streams).await
     }
 
     pub(crate) async fn read_stream(&self, query: StreamQuery) -> Result<StreamPage, ReadError> {
@@ -210,6 +315,19 @@ impl Storage {
         now: u64,
     ) -> Result<Vec<Option<Arc<Recorded>>>, ReadError> {
         self.readers.linked(targets, now).await
+    }
+
+    /// Streams after this number that have something to remove.
+    pub(crate) async fn compactable(&self, after: i64) -> Result<Candidates, ReadError> {
+        self.readers.run(move |connection| compact::candidates(connection, after, ticks_now())).await
+    }
+
+    /// Lets the writer do a piece of a compaction when its turn comes.
+    pub(crate) async fn compact(&self, step: Step) -> Result<Progress, WriteError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.queue.send(Message::Compact(step, reply)).await;
+        sent.map_err(|_closed| WriteError::Stopping)?;
+        answer.await.unwrap_or(Err(WriteError::Stopping))
     }
 
     /// Answers everything that was handed in before, refuses what comes after, and returns when all

@@ -1,14 +1,17 @@
 //! Reading: a pool of read-only connections on blocking threads, and the two kinds of pages that
 //! are read through it. A page is one short transaction, so that no reader holds the log back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::counters::Counters;
 use super::scan::{Item, Scan};
-use super::{schema, sql};
+use super::checksum::{self, Damaged};
+use super::{recovery, schema, sql};
 use crate::event::{Recorded, TOMBSTONE};
 use crate::semantics::names;
 
@@ -19,7 +22,7 @@ const CONNECTIONS: usize = 8;
 const PAGE_EVENTS: usize = 512;
 
 /// Bytes of payload after which a page ends.
-const PAGE_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 
 /// Records that one page of the log examines at most.
 const PAGE_RECORDS: usize = 4_096;
@@ -30,7 +33,25 @@ pub(crate) enum ReadError {
     #[error("the server is stopping")]
     Stopping,
     #[error("the database cannot be read")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
+    #[error(transparent)]
+    Damaged(Damaged),
+    /// What holds the events together is damaged, or one of them beyond recognition.
+    #[error(
+        "the database of the event store (events.sqlite) is damaged. Find out what is with \
+         `orderstore event-store verify`, and restore a backup"
+    )]
+    Corrupt(#[source] rusqlite::Error),
+}
+
+impl std::convert::From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        match checksum::damaged(&error) {
+            Some(damaged) => Self::Damaged(damaged.clone()),
+            None if recovery::is_damage(&error) => Self::Corrupt(error),
+            None => Self::Database(error),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +121,23 @@ pub(crate) struct Readers {
     database: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    counters: Arc<Counters>,
 }
 
 impl Readers {
-    pub(crate) fn new(database: PathBuf) -> Self {
+    pub(crate) fn new(database: PathBuf, counters: Arc<Counters>) -> Self {
         let permits = Semaphore::new(CONNECTIONS);
-        Self { database, idle: Mutex::new(Vec::new()), permits }
+        Self { database, idle: Mutex::new(Vec::new()), permits, counters }
+    }
+
+    /// Queries that run or are about to.
+    pub(super) fn running(&self) -> usize {
+        CONNECTIONS.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Where the files are.
+    pub(super) fn directory(&self) -> &Path {
+        self.database.parent().unwrap_or(&self.database)
     }
 
     /// Refuses new reads and closes idle connections.
@@ -151,7 +183,7 @@ impl Readers {
     }
 
     /// Runs `read` in one transaction on a blocking thread.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
@@ -162,9 +194,11 @@ impl Readers {
                 Some(connection) => connection,
                 None => schema::open_reader(&readers.database)?,
             };
+            let began = Instant::now();
             let transaction = connection.unchecked_transaction()?;
             let answer = read(&transaction)?;
             transaction.commit()?;
+            readers.counters.queried(began.elapsed());
             readers.put_back(connection);
             Ok(answer)
         });
@@ -207,13 +241,7 @@ fn stream_page(connection: &Connection, query: &StreamQuery) -> rusqlite::Result
     if retention.is_deleted() {
         return Ok(StreamPage::NotFound);
     }
-    let mut first = retention.first_visible(last);
-    if let Some(seconds) = retention.max_age()
-        && first <= last
-    {
-        let oldest = query.now.saturating_sub(seconds.saturating_mul(10_000_000));
-        first = sql::first_created_after(connection, id, (first, last), oldest)?;
-    }
+    let first = sql::first_visible(connection, id, retention, (last, query.now))?;
     visible_events(connection, id, query, (first, last)).map(StreamPage::Events)
 }
 
@@ -258,7 +286,12 @@ fn visible_events(
     while bytes < PAGE_BYTES
         && let Some(row) = rows.next()?
     {
-        let event = sql::recorded(row, Arc::clone(&query.stream))?;
+        let event = match sql::recorded(row, Arc::clone(&query.stream)) {
+            Ok(event) => event,
+            // What comes before a damaged event is still handed on; the next page begins with it.
+            Err(error) if is_damaged(&error) && !page.events.is_empty() => break,
+            Err(error) => return Err(error),
+        };
         bytes += event.metadata.len() + event.data.len();
         page.events.push(Arc::new(event));
     }
@@ -289,7 +322,11 @@ fn log_page(connection: &Connection, query: LogQuery) -> rusqlite::Result<LogPag
         let position = sql::position(row)?;
         let (kind, stream) = sql::kind_and_stream(row)?;
         if scan.wants(stream, kind) {
-            let event = sql::recorded(row, stream.into())?;
+            let event = match sql::recorded(row, stream.into()) {
+                Ok(event) => event,
+                Err(error) if is_damaged(&error) && examined.is_some() => break,
+                Err(error) => return Err(error),
+            };
             bytes += event.metadata.len() + event.data.len();
             events += 1;
             items.push(Item::Event(Arc::new(event)));
@@ -299,6 +336,10 @@ fn log_page(connection: &Connection, query: LogQuery) -> rusqlite::Result<LogPag
         records += 1;
     }
     Ok(LogPage { items, examined, end: false, scan })
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    checksum::damaged(error).is_some()
 }
 
 fn linked(

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::event::Recorded;
-use crate::semantics::filter::Filter;
+use crate::semantics::filter::{self, Filter};
 
 /// Something a scan hands on.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,7 @@ impl Scan {
 
     pub(crate) fn wants(&self, stream: &str, kind: &str) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.passes(stream, kind))
+            && !filter::is_outside_of_all(stream)
     }
 
     /// Notes that the record at `position` was examined, after it was handed on if it was wanted.

@@ -6,19 +6,27 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::directory::DataDir;
+use super::{checksum, migration, recovery};
 use crate::error::Error;
 
-/// Format of the data, kept in the database's `user_version`.
-const FORMAT: u32 = 1;
+/// Format of the data, kept in the database's `user_version`. Format 1 had no checksums and no
+/// `stream.first`.
+pub(super) const FORMAT: u32 = 2;
 
-/// Streams are named once; an event knows its stream by number. `position` is the row's own key, so
-/// the table is the log in order, and the index finds an event by its place in its stream. The
-/// payload stands last, so that a scan that skips an event does not read it.
-const SCHEMA: &str = "
+/// Streams are named once; an event knows its stream by number. `first` is the revision before which
+/// compaction left nothing.
+const STREAM: &str = "
     CREATE TABLE stream (
         id INTEGER PRIMARY KEY,
-        name TEXT NOT NULL UNIQUE
+        name TEXT NOT NULL UNIQUE,
+        first INTEGER NOT NULL DEFAULT 0
     ) STRICT;
+";
+
+/// `position` is the row's own key, so the table is the log in order, and the index finds an event by
+/// its place in its stream. The payload stands last, so that a scan that skips an event does not read
+/// it.
+pub(super) const EVENT: &str = "
     CREATE TABLE event (
         position INTEGER PRIMARY KEY,
         stream INTEGER NOT NULL,
@@ -27,10 +35,11 @@ const SCHEMA: &str = "
         kind TEXT NOT NULL,
         is_json INTEGER NOT NULL,
         created INTEGER NOT NULL,
+        checksum BLOB NOT NULL,
         metadata BLOB NOT NULL,
         data BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX event_by_revision ON event (stream, revision);
+    CREATE UNIQUE INDEX event_by_place ON event (stream, revision);
 ";
 
 /// Statements kept prepared per connection.
@@ -41,18 +50,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Opens the database for writing, and creates it in a new directory.
 pub(crate) fn open_writer(directory: &DataDir, durable: bool) -> Result<Connection, Error> {
-    let failed = |source: rusqlite::Error| Error::Database {
-        path: directory.path().to_owned(),
-        source: source.into(),
-    };
+    let failed = |error| recovery::not_opened(directory, error);
     let mut connection = Connection::open(directory.database()).map_err(failed)?;
     set_up_writer(&connection, durable).map_err(failed)?;
+    checksum::register(&connection).map_err(failed)?;
     let found = format(&connection).map_err(failed)?;
     if found > FORMAT {
         return Err(Error::NewerFormat { path: directory.path().to_owned(), found, known: FORMAT });
     }
     if found == 0 {
         create(&mut connection).map_err(failed)?;
+    } else if found < FORMAT || migration::is_unfinished(&connection).map_err(failed)? {
+        migration::from_format_1(&connection, found).map_err(failed)?;
     }
     Ok(connection)
 }
@@ -60,6 +69,9 @@ pub(crate) fn open_writer(directory: &DataDir, durable: bool) -> Result<Connecti
 fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(PATIENCE)?;
+    // In a new database, and therefore before anything else: what compaction frees can be given back
+    // without writing everything anew. Costs a page of book-keeping for every 800 pages.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // FULL makes every commit in WAL mode wait for its fsync.
     connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
@@ -84,15 +96,21 @@ pub(crate) fn with_patience<T>(
     outcome
 }
 
-fn format(connection: &Connection) -> rusqlite::Result<u32> {
+/// Which format a database has.
+pub(crate) fn format(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.execute_batch(STREAM)?;
+    transaction.execute_batch(EVENT)?;
+    set_format(&transaction)?;
     transaction.commit()
+}
+
+pub(super) fn set_format(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", FORMAT)
 }
 
 /// Opens the database for reading.

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
+use super::checksum::{Checksum, Damaged, Parts};
 use crate::event::{Recorded, TOMBSTONE};
 use crate::semantics::metadata::Retention;
 use crate::semantics::names;
@@ -32,6 +34,14 @@ pub(crate) fn insert_stream(connection: &Connection, name: &str) -> rusqlite::Re
     connection.prepare_cached("INSERT INTO stream (name) VALUES (?1)")?.insert([name])
 }
 
+/// Notes that nothing of a stream is left before this revision.
+pub(crate) fn set_first(connection: &Connection, stream: i64, first: u64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE stream SET first = max(first, ?2) WHERE id = ?1")?
+        .execute([stream, signed(first)])
+        .map(|_| ())
+}
+
 pub(crate) fn insert_event(
     connection: &Connection,
     stream: i64,
@@ -40,8 +50,8 @@ pub(crate) fn insert_event(
     connection
         .prepare_cached(
             "INSERT INTO event
-               (position, stream, revision, id, kind, is_json, created, metadata, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+               (position, stream, revision, id, kind, is_json, created, checksum, metadata, data)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             signed(event.position),
@@ -51,18 +61,35 @@ pub(crate) fn insert_event(
             &*event.kind,
             event.is_json,
             signed(event.created),
+            checksum(event),
             &*event.metadata,
             &*event.data,
         ])?;
     Ok(())
 }
 
+/// The checksum of an event as it is written.
+fn checksum(event: &Recorded) -> Checksum {
+    let parts = Parts {
+        position: signed(event.position),
+        stream: &event.stream,
+        revision: signed(event.revision),
+        id: event.id.as_bytes(),
+        kind: &event.kind,
+        is_json: event.is_json,
+        created: signed(event.created),
+        metadata: &event.metadata,
+        data: &event.data,
+    };
+    parts.checksum()
+}
+
 /// Destroys what the events of a stream before a revision say. How many there were.
 ///
 /// Each row is overwritten where it lies: `SQLite` writes a record of the same size into the place
-/// of the old one, and since rows are never removed and only ever added at the end, no page holds an
-/// older copy (`secure_delete` sees to the one exception, a table's first page). For the size to stay,
-/// the mark of a scrubbed row is a time before 1970. Its id stays too, for repeated appends.
+/// of the old one. Older copies of a row, made when rows next to it were added or removed, are zeroed
+/// when they are made (`secure_delete`). For the size to stay, the mark of a scrubbed row is a time
+/// before 1970. Its id stays too, for repeated appends.
 pub(crate) fn scrub_events(
     connection: &Connection,
     stream: i64,
@@ -71,6 +98,9 @@ pub(crate) fn scrub_events(
     connection
         .prepare_cached(
             "UPDATE event SET created = -created,
+               checksum = event_checksum(
+                 position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
+                 is_json, -created, zeroblob(length(metadata)), zeroblob(length(data))),
                metadata = zeroblob(length(metadata)), data = zeroblob(length(data))
              WHERE stream = ?1 AND revision < ?2 AND created >= 0",
         )?
@@ -132,27 +162,34 @@ pub(crate) fn metadata(
     connection: &Connection,
     stream: &str,
 ) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
-    let Some(id) = stream_id(connection, &names::metastream_of(stream))? else {
+    let metastream = names::metastream_of(stream);
+    let Some(id) = stream_id(connection, &metastream)? else {
         return Ok(None);
     };
-    connection
-        .prepare_cached(
-            "SELECT is_json, data FROM event WHERE stream = ?1 AND revision < ?2
-             ORDER BY revision DESC LIMIT 1",
-        )?
-        .query_row([id, signed(TOMBSTONE)], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()
+    metadata_in(connection, BACKWARDS_IN_STREAM, (id, &metastream), (0, TOMBSTONE - 1))
 }
 
-/// The metadata at a revision of the metastream with this number.
+/// The metadata at a revision of the metastream with this number and name.
 pub(crate) fn metadata_at(
     connection: &Connection,
-    metastream: i64,
+    metastream: (i64, &str),
     revision: u64,
 ) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
+    metadata_in(connection, FORWARDS_IN_STREAM, metastream, (revision, revision))
+}
+
+fn metadata_in(
+    connection: &Connection,
+    statement: &str,
+    (id, metastream): (i64, &str),
+    (low, high): (u64, u64),
+) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
     connection
-        .prepare_cached("SELECT is_json, data FROM event WHERE stream = ?1 AND revision = ?2")?
-        .query_row([metastream, signed(revision)], |row| Ok((row.get(0)?, row.get(1)?)))
+        .prepare_cached(statement)?
+        .query_row([id, signed(low), signed(high), 1], |row| {
+            let event = recorded(row, metastream.into())?;
+            Ok((event.is_json, event.data.into()))
+        })
         .optional()
 }
 
@@ -165,47 +202,70 @@ pub(crate) fn retention(connection: &Connection, stream: &str) -> rusqlite::Resu
     Ok(metadata.map_or_else(Retention::default, |(json, data)| Retention::parse(json, &data)))
 }
 
+/// The first revision of a stream that its metadata leave visible; larger than `last`, its newest,
+/// when nothing is left.
+pub(crate) fn first_visible(
+    connection: &Connection,
+    stream: i64,
+    retention: Retention,
+    (last, now): (u64, u64),
+) -> rusqlite::Result<u64> {
+    let first = retention.first_visible(last);
+    match retention.max_age() {
+        Some(seconds) if first <= last => {
+            let oldest = now.saturating_sub(seconds.saturating_mul(10_000_000));
+            first_created_after(connection, stream, (first, last), oldest)
+        }
+        Some(_) | None => Ok(first),
+    }
+}
+
 /// The first revision from `first` to `last` that was created after `time`; `last + 1` if none was.
 /// Times never decrease along the log, so this needs few look-ups.
-pub(crate) fn first_created_after(
+fn first_created_after(
     connection: &Connection,
     stream: i64,
     (mut first, last): (u64, u64),
     time: u64,
 ) -> rusqlite::Result<u64> {
-    let mut statement = connection
-        .prepare_cached("SELECT created FROM event WHERE stream = ?1 AND revision = ?2")?;
+    // What stands at a revision, or next after it where compaction left a gap.
+    let mut statement = connection.prepare_cached(
+        "SELECT revision, created FROM event WHERE stream = ?1 AND revision >= ?2
+         ORDER BY revision LIMIT 1",
+    )?;
     let mut end = last + 1;
     while first < end {
         let middle = first + (end - first) / 2;
-        let created: i64 = statement.query_row([stream, signed(middle)], |row| row.get(0))?;
+        let (revision, created) = statement.query_row([stream, signed(middle)], |row| {
+            Ok((unsigned(row.get(0)?), row.get::<_, i64>(1)?))
+        })?;
         if unsigned(created) > time {
             end = middle;
         } else {
-            first = middle + 1;
+            first = revision + 1;
         }
     }
     Ok(end)
 }
 
-/// Statements that return whole events leave out scrubbed ones and share these columns, in this order; the stream's name comes
-/// last where it is selected at all. `CROSS JOIN` keeps the order of the tables: the log first,
+/// Statements that return whole events leave out scrubbed ones and share these columns, in this
+/// order; the stream's name comes last where it is selected at all. `CROSS JOIN` keeps the order of the tables: the log first,
 /// then each event's stream.
 pub(crate) const FORWARDS_IN_STREAM: &str =
-    "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
+    "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
      WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision LIMIT ?4";
 
 pub(crate) const BACKWARDS_IN_STREAM: &str =
-    "SELECT position, revision, id, kind, is_json, created, metadata, data FROM event
+    "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
      WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision DESC LIMIT ?4";
 
 pub(crate) const FORWARDS_IN_LOG: &str =
-    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
+    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, checksum, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
      WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position LIMIT ?3";
 
 pub(crate) const BACKWARDS_IN_LOG: &str =
-    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, name
+    "SELECT position, revision, event.id, kind, is_json, created, metadata, data, checksum, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
      WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position DESC LIMIT ?3";
 
@@ -215,14 +275,29 @@ pub(crate) fn position(row: &Row<'_>) -> rusqlite::Result<u64> {
 
 /// Event type and stream name of a row of the log.
 pub(crate) fn kind_and_stream<'r>(row: &'r Row<'_>) -> rusqlite::Result<(&'r str, &'r str)> {
-    Ok((row.get_ref(3)?.as_str()?, row.get_ref(8)?.as_str()?))
+    Ok((row.get_ref(3)?.as_str()?, row.get_ref(9)?.as_str()?))
 }
 
+/// The whole event of a row; an error with [`Damaged`] if it is not what was written.
 pub(crate) fn recorded(row: &Row<'_>, stream: Arc<str>) -> rusqlite::Result<Recorded> {
+    let (position, revision) = (position(row)?, unsigned(row.get(1)?));
+    match unchecked(row, (position, revision), Arc::clone(&stream)) {
+        Ok(event) if row.get_ref(8)? == ValueRef::Blob(&checksum(&event)) => Ok(event),
+        Err(error @ rusqlite::Error::SqliteFailure(..)) => Err(error),
+        // A value of the wrong type or length was not written by us either.
+        Ok(_) | Err(_) => Err(Damaged { stream, revision, position }.into()),
+    }
+}
+
+fn unchecked(
+    row: &Row<'_>,
+    (position, revision): (u64, u64),
+    stream: Arc<str>,
+) -> rusqlite::Result<Recorded> {
     Ok(Recorded {
-        position: position(row)?,
+        position,
         stream,
-        revision: unsigned(row.get(1)?),
+        revision,
         id: uuid(row, 2)?,
         kind: row.get_ref(3)?.as_str()?.into(),
         is_json: row.get(4)?,

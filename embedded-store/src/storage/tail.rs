@@ -2,7 +2,7 @@
 //! disk. Whoever is further behind than this reaches goes to the database; nothing is lost either
 //! way.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::event::Recorded;
@@ -13,20 +13,30 @@ const EVENTS: usize = 8_192;
 /// At most so many bytes of payload are kept.
 const BYTES: usize = 16 * 1024 * 1024;
 
+/// Bytes of payload after which a page ends.
+const PAGE_BYTES: usize = 256 * 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct Tail(RwLock<Window>);
 
 #[derive(Debug, Default)]
 struct Window {
-    /// Without gaps, in order.
+    /// Everything that the log has after this position is in the window.
+    since: u64,
+    /// In order.
     events: VecDeque<Arc<Recorded>>,
     bytes: usize,
 }
 
 impl Tail {
-    /// Adds events that follow those before without a gap.
+    /// Adds the events that follow those before.
     pub(crate) fn push(&self, events: Vec<Arc<Recorded>>) {
         let mut window = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if window.events.is_empty()
+            && let Some(first) = events.first()
+        {
+            window.since = first.position - 1;
+        }
         for event in events {
             window.bytes += size(&event);
             window.events.push_back(event);
@@ -34,7 +44,20 @@ impl Tail {
         while window.events.len() > EVENTS || window.bytes > BYTES {
             let Some(oldest) = window.events.pop_front() else { break };
             window.bytes -= size(&oldest);
+            window.since = oldest.position;
         }
+    }
+
+    /// Forgets the events at these positions, which were removed from the log.
+    pub(crate) fn forget(&self, positions: &HashSet<u64>) {
+        let mut window = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut forgotten = 0;
+        window.events.retain(|event| {
+            let keep = !positions.contains(&event.position);
+            forgotten += if keep { 0 } else { size(event) };
+            keep
+        });
+        window.bytes -= forgotten;
     }
 
     /// Forgets everything: some of it was destroyed.
@@ -42,13 +65,28 @@ impl Tail {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Window::default();
     }
 
-    /// Up to `limit` events after `position`, in order; empty if there is none yet. `None` if the
-    /// tail does not reach back so far.
+    /// How many events are kept, and their bytes.
+    pub(crate) fn extent(&self) -> (usize, usize) {
+        let window = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        (window.events.len(), window.bytes)
+    }
+
+    /// Up to `limit` events after `position`, in order, and no more than a page of bytes; empty if
+    /// there is none yet. `None` if the tail does not reach back so far.
     pub(crate) fn after(&self, position: u64, limit: usize) -> Option<Vec<Arc<Recorded>>> {
         let window = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let first = window.events.front()?.position;
-        let skip = usize::try_from((position + 1).checked_sub(first)?).ok()?;
-        Some(window.events.iter().skip(skip).take(limit).cloned().collect())
+        if window.events.is_empty() || position < window.since {
+            return None;
+        }
+        let skip = window.events.partition_point(|event| event.position <= position);
+        let mut bytes = 0;
+        let page = window.events.range(skip..).take(limit).take_while(|event| {
+            // Whoever takes a page may be slow and hold it for long. The first event fits always.
+            let fits = bytes < PAGE_BYTES;
+            bytes += size(event);
+            fits
+        });
+        Some(page.cloned().collect())
     }
 }
 
@@ -99,6 +137,30 @@ mod tests {
         assert_eq!(positions(tail.after(0, 9)), None);
         tail.push(events(5..9, 1));
         assert_eq!(positions(tail.after(3, 9)), None);
+    }
+
+    #[test]
+    fn what_was_removed_from_the_log_leaves_a_gap_and_nothing_else_is_missing() {
+        let tail = Tail::default();
+        tail.push(events(5..10, 1));
+        tail.forget(&HashSet::from([5, 6, 8]));
+        assert_eq!(positions(tail.after(4, 9)), Some(vec![7, 9]));
+        assert_eq!(positions(tail.after(6, 9)), Some(vec![7, 9]));
+        assert_eq!(positions(tail.after(7, 9)), Some(vec![9]));
+        assert_eq!(positions(tail.after(3, 9)), None);
+        tail.push(events(10..12, 1));
+        assert_eq!(positions(tail.after(8, 9)), Some(vec![9, 10, 11]));
+        tail.forget(&(1..12).collect());
+        assert_eq!(positions(tail.after(11, 9)), None);
+    }
+
+    #[test]
+    fn a_page_ends_when_it_is_large_and_holds_at_least_one_event() {
+        let tail = Tail::default();
+        tail.push(events(1..9, 100_000));
+        assert_eq!(positions(tail.after(0, 9)), Some(vec![1, 2, 3]));
+        tail.push(events(9..12, PAGE_BYTES + 1));
+        assert_eq!(positions(tail.after(8, 9)), Some(vec![9]));
     }
 
     #[test]

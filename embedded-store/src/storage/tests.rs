@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::semantics::append::{Removal, Verdict};
-use crate::semantics::model::{Model, Operation, operation};
+use crate::semantics::model::{Limits, Model, Operation, operation};
 use crate::semantics::names::metastream_of;
 
 const STREAM: &str = "s";
@@ -47,21 +47,24 @@ async fn visible(storage: &Storage) -> Vec<(u64, Uuid)> {
 }
 
 async fn log(storage: &Storage) -> Vec<Arc<Recorded>> {
-    let query = LogQuery {
-        range: (1, u64::MAX),
-        direction: Direction::Forwards,
-        limit: u64::MAX,
-        scan: Scan::default(),
-    };
-    let page = storage.read_log(query).await.unwrap();
-    assert!(page.end);
-    page.items
-        .into_iter()
-        .filter_map(|item| match item {
+    let (mut events, mut low) = (Vec::new(), 1);
+    loop {
+        let query = LogQuery {
+            range: (low, u64::MAX),
+            direction: Direction::Forwards,
+            limit: u64::MAX,
+            scan: Scan::default(),
+        };
+        let page = storage.read_log(query).await.unwrap();
+        events.extend(page.items.into_iter().filter_map(|item| match item {
             Item::Event(event) => Some(event),
             Item::Checkpoint(_) => None,
-        })
-        .collect()
+        }));
+        match page.examined {
+            Some(examined) if !page.end => low = examined + 1,
+            Some(_) | None => return events,
+        }
+    }
 }
 
 /// Performs an operation on both; fails if they disagree.
@@ -75,7 +78,9 @@ async fn perform(storage: &Storage, model: &mut Model, operation: &Operation) {
             match model.append(*expected, &ids) {
                 Verdict::Write { first } => {
                     let last = Some(first + ids.len() as u64 - 1);
-                    let position = Some(*storage.committed().borrow());
+                    let mut events = log(storage).await.into_iter();
+                    let newest = events.rfind(|event| &*event.stream == STREAM).unwrap();
+                    let position = Some(newest.position);
                     assert_eq!(written, Written::Done { revision: last, position });
                 }
                 Verdict::Repeated { last } => {
@@ -107,16 +112,53 @@ async fn perform(storage: &Storage, model: &mut Model, operation: &Operation) {
             let written = storage.write(write(STREAM, *expected, change)).await.unwrap();
             check_removal(written, model.remove(*expected, true));
         }
-        Operation::SetMetadata => {
+        Operation::SetMetadata(limits) => {
             let id = Uuid::from_u128(1_000 + u128::from(*storage.committed().borrow()));
             let mut metadata = proposed(id, 0);
             metadata.is_json = true;
-            metadata.data = Bytes::from_static(b"{}");
+            metadata.data = written_as(*limits).into();
             let change = Change::Append(vec![metadata]);
             storage.write(write(&metastream_of(STREAM), Expected::Any, change)).await.unwrap();
-            model.set_metadata();
+            model.set_metadata(*limits);
         }
     }
+}
+
+fn written_as(limits: Limits) -> Vec<u8> {
+    let mut fields = serde_json::Map::new();
+    fields.extend(limits.truncate_before.map(|before| ("$tb".to_owned(), before.into())));
+    fields.extend(limits.max_count.map(|count| ("$maxCount".to_owned(), count.into())));
+    serde_json::Value::Object(fields).to_string().into_bytes()
+}
+
+/// Every read of the stream in either direction, of any two events, and what a link to any
+/// revision finds.
+async fn check_reads(storage: &Storage, model: &Model) {
+    let all = model.visible();
+    let read = async |from, direction| {
+        let query =
+            StreamQuery { stream: STREAM.into(), from, direction, limit: 2, now: ticks_now() };
+        match storage.read_stream(query).await.unwrap() {
+            StreamPage::NotFound | StreamPage::Tombstoned => Vec::new(),
+            StreamPage::Events(page) => {
+                page.events.iter().map(|event| (event.revision, event.id)).collect::<Vec<_>>()
+            }
+        }
+    };
+    let revisions = 0..model.events.len() as u64 + 2;
+    for begin in revisions.clone() {
+        let forwards = all.iter().filter(|(revision, _)| *revision >= begin).take(2);
+        let expected: Vec<_> = forwards.copied().collect();
+        assert_eq!(read(From::Revision(begin), Direction::Forwards).await, expected);
+        let backwards = all.iter().rev().filter(|(revision, _)| *revision <= begin).take(2);
+        let expected: Vec<_> = backwards.copied().collect();
+        assert_eq!(read(From::Revision(begin), Direction::Backwards).await, expected);
+    }
+    let links = revisions.map(|revision| (revision, STREAM.into())).collect();
+    let linked = storage.read_linked(links, ticks_now()).await.unwrap();
+    let linked: Vec<_> =
+        linked.into_iter().flatten().map(|event| (event.revision, event.id)).collect();
+    assert_eq!(linked, all);
 }
 
 fn check_removal(written: Written, judged: Removal) {
@@ -148,6 +190,7 @@ proptest! {
                 perform(&storage, &mut model, &operation).await;
                 assert_eq!(visible(&storage).await, model.visible(), "after {operation:?}");
             }
+            check_reads(&storage, &model).await;
             let positions: Vec<_> = log(&storage).await.iter().map(|event| event.position).collect();
             assert!(positions.is_sorted_by(|one, next| one < next), "{positions:?}");
             assert_eq!(positions.len() as u64 + model.destroyed(), *storage.committed().borrow());
@@ -181,7 +224,7 @@ async fn a_full_disk_refuses_and_goes_on() {
     let connection = schema::open_writer(&directory, false).unwrap();
     // Pages of 4 KiB: SQLite refuses more as it refuses on a disk without space.
     connection.pragma_update(None, "max_page_count", 120).unwrap();
-    let storage = Storage::start(directory, connection).unwrap();
+    let storage = Storage::start(directory, connection, Recovery::default()).unwrap();
     let append = |number: u128, size| {
         let change = Change::Append(vec![proposed(Uuid::from_u128(number), size)]);
         storage.write(write(STREAM, Expected::Any, change))
@@ -212,7 +255,7 @@ async fn a_database_held_by_another_program_refuses_and_goes_on() {
     let connection = schema::open_writer(&directory, false).unwrap();
     connection.busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = Connection::open(directory.database()).unwrap();
-    let storage = Storage::start(directory, connection).unwrap();
+    let storage = Storage::start(directory, connection, Recovery::default()).unwrap();
     let append = || {
         let change = Change::Append(vec![proposed(Uuid::nil(), 10)]);
         storage.write(write(STREAM, Expected::NoStream, change))

@@ -55,6 +55,11 @@ impl<'a> Transaction<'a> {
         Ok(Committed { events: self.events, scrubbed: self.scrubbed })
     }
 
+    /// How many events it has inserted so far.
+    pub(super) fn events(&self) -> usize {
+        self.events.len()
+    }
+
     pub(super) fn append(
         &mut self,
         stream: &Arc<str>,
@@ -72,21 +77,17 @@ impl<'a> Transaction<'a> {
                 let position = sql::event_at(self.connection, id, last)?.map(|(_, at)| at);
                 Ok(Written::Done { revision: Some(last), position })
             }
-            Verdict::Write { .. } if events.is_empty() => {
-                Ok(Written::Done { revision: head.state.last, position: None })
-            }
             Verdict::Write { first } => {
-                if head.state.deleted {
-                    self.revive(stream, first)?;
-                    head = self.head(stream)?;
-                }
                 for (revision, event) in (first..).zip(events) {
                     self.insert(stream, &mut head, revision, event)?;
                 }
                 let written = Written::Done {
                     revision: head.state.last,
-                    position: Some(self.memory.last_position),
+                    position: Some(self.memory.last_position).filter(|at| *at > 0),
                 };
+                if head.state.deleted {
+                    self.revive(stream, first)?;
+                }
                 self.metadata_written(stream, events)?;
                 Ok(written)
             }
@@ -175,23 +176,23 @@ impl<'a> Transaction<'a> {
         if !was_deleted || Retention::parse(newest.is_json, &newest.data).is_deleted() {
             return Ok(());
         }
-        match self.head(&original)?.state.last {
-            Some(last) if last != TOMBSTONE => {
-                let data = metadata::with_truncation(&newest.data, last + 1);
-                self.write_metadata(&original, data)
-            }
-            Some(_) | None => Ok(()),
-        }
+        let next = match self.head(&original)?.state.last {
+            Some(TOMBSTONE) => return Ok(()),
+            Some(last) => last + 1,
+            None => 0,
+        };
+        self.write_metadata(&original, metadata::with_truncation(&newest.data, next))
     }
 
     /// Whether the metadata before the newest `written` events deleted the stream.
     fn was_deleted_before(&self, original: &str, written: usize) -> rusqlite::Result<bool> {
-        let Some(id) = sql::stream_id(self.connection, &names::metastream_of(original))? else {
+        let metastream = names::metastream_of(original);
+        let Some(id) = sql::stream_id(self.connection, &metastream)? else {
             return Ok(false);
         };
         let Some(last) = sql::last_revision(self.connection, id)? else { return Ok(false) };
         let Some(revision) = last.checked_sub(written as u64) else { return Ok(false) };
-        let metadata = sql::metadata_at(self.connection, id, revision)?;
+        let metadata = sql::metadata_at(self.connection, (id, &metastream), revision)?;
         Ok(metadata.is_some_and(|(json, data)| Retention::parse(json, &data).is_deleted()))
     }
 

@@ -4,17 +4,22 @@
 //! and refused; after any other failure nobody can say what is on the disk, so the writer stops
 //! writing for good.
 
+use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::counters::Counters;
 use super::directory::DataDir;
 use super::heads::{Heads, RecentIds};
 use super::tail::Tail;
 use super::transaction::{Committed, Transaction};
-use super::{Change, Write, WriteError, Written, schema, sql};
+use super::compact::{self, Candidate, Removed};
+use super::recovery::{self, Folded};
+use super::{Change, Write, WriteError, Written, checksum, schema, sql};
 use crate::error::Failure;
 
 /// Writes in one transaction at most.
@@ -29,8 +34,11 @@ const HEADS: usize = 100_000;
 /// Ids that are recognised when an append without an expected revision repeats them.
 const RECENT_IDS: usize = 32_768;
 
+/// A write-ahead log as long as this was not folded into the database when it should have been.
+const LONG_LOG: u64 = 48 * 1024 * 1024;
+
 /// How long emptying the write-ahead log waits for those who read it: our own readers are short.
-const UNTIL_READERS_END: Duration = Duration::from_secs(1);
+pub(super) const UNTIL_READERS_END: Duration = Duration::from_secs(1);
 
 /// Where the answer to a write goes.
 pub(super) struct Reply {
@@ -41,8 +49,31 @@ pub(super) struct Reply {
 
 pub(super) enum Message {
     Write(Write, Reply),
+    /// Compact a little, between two commits.
+    Compact(Step, oneshot::Sender<Result<Progress, WriteError>>),
     /// Answer what waits, bring everything to the disk, and end.
     Close,
+}
+
+/// A piece of a compaction, small enough that appends hardly notice.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Remove events of these streams.
+    Remove(Vec<Candidate>),
+    /// Give free space back.
+    Shrink,
+    /// What was removed also goes from the write-ahead log.
+    Finish,
+}
+
+/// What became of a piece of a compaction.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) events: u64,
+    /// Bytes of payload that were removed.
+    pub(crate) bytes: u64,
+    /// Streams that are done, or one when there is no more space to give back.
+    pub(crate) done: usize,
 }
 
 /// What the writer knows about the log besides the database. Forgotten and read again when a
@@ -70,10 +101,16 @@ pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) memory: Memory,
     pub(super) tail: Arc<Tail>,
+    pub(super) counters: Arc<Counters>,
     pub(super) committed: watch::Sender<u64>,
+    /// Commits that wrote something.
+    pub(super) commits: Arc<AtomicU64>,
     pub(super) failure: watch::Sender<Option<Failure>>,
     /// What was destroyed may still stand in the write-ahead log.
     pub(super) unclean: bool,
+    /// The write-ahead log may hold commits of which nobody knows whether they are on the disk, or
+    /// which were refused: nothing is written before it is emptied.
+    pub(super) blocked: bool,
     /// Held until the connection is closed.
     pub(super) directory: DataDir,
 }
@@ -81,8 +118,6 @@ pub(super) struct Writer {
 impl Writer {
     /// Works until it is told to close or nobody can send any more.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        // A kill may have come between destroying and cleaning up.
-        self.clean(UNTIL_READERS_END);
         let mut closing = false;
         while !closing && let Some(first) = queue.blocking_recv() {
             let mut batch = Vec::new();
@@ -93,6 +128,12 @@ impl Writer {
                     Message::Write(write, reply) => {
                         bytes += write.size();
                         batch.push((write, reply));
+                    }
+                    Message::Compact(step, reply) => {
+                        // In its own turn and its own transaction: what waited before goes first.
+                        self.commit(std::mem::take(&mut batch));
+                        let _ = reply.send(self.compact(&step));
+                        break;
                     }
                     Message::Close => {
                         closing = true;
@@ -114,7 +155,7 @@ impl Writer {
         while let Some(message) = queue.blocking_recv() {
             match message {
                 Message::Write(write, reply) => self.commit(vec![(write, reply)]),
-                Message::Close => {}
+                Message::Compact(..) | Message::Close => {}
             }
         }
     }
@@ -139,13 +180,15 @@ impl Writer {
         let failure = self.failure.borrow().clone();
         let answers = match failure {
             Some(failure) => Err(WriteError::Failed(failure)),
-            None => self.write(&batch).map_err(|error| self.recover(error)),
+            None => self.unblock().and_then(|()| {
+                self.write(&batch).map_err(|error| self.recover(error))
+            }),
         };
         match answers {
             Ok(answers) => {
                 for ((_, reply), answer) in batch.into_iter().zip(answers) {
                     // The caller may have gone; a write that was made holds all the same.
-                    let _ = answer.map(|answer| reply.sender.send(Ok(answer)));
+                    let _ = answer.map(|answer| reply.sender.send(answer));
                 }
             }
             Err(error) => {
@@ -154,32 +197,56 @@ impl Writer {
                 }
             }
         }
+        self.fold_when_long();
     }
 
     /// No answer for a write that nobody waits for any more (deadline, cancelled call): it is not
     /// made.
-    fn write(&mut self, batch: &[(Write, Reply)]) -> rusqlite::Result<Vec<Option<Written>>> {
+    fn write(
+        &mut self,
+        batch: &[(Write, Reply)],
+    ) -> rusqlite::Result<Vec<Option<Result<Written, WriteError>>>> {
+        let began = Instant::now();
         let now = ticks_now();
         let mut transaction = Transaction::begin(&self.connection, &mut self.memory, now)?;
         let mut answers = Vec::with_capacity(batch.len());
         for (write, reply) in batch {
-            answers.push(match &write.change {
-                _ if reply.sender.is_closed() => None,
-                Change::Append(events) => {
-                    Some(transaction.append(&write.stream, write.expected, events)?)
+            let before = transaction.events();
+            let written = match &write.change {
+                _ if reply.sender.is_closed() => {
+                    answers.push(None);
+                    continue;
                 }
-                Change::Delete => Some(transaction.delete(&write.stream, write.expected)?),
-                Change::Tombstone => Some(transaction.tombstone(&write.stream, write.expected)?),
-            });
+                Change::Append(events) => {
+                    transaction.append(&write.stream, write.expected, events)
+                }
+                Change::Delete => transaction.delete(&write.stream, write.expected),
+                Change::Tombstone => transaction.tombstone(&write.stream, write.expected),
+            };
+            answers.push(Some(match written {
+                Ok(written) => Ok(written),
+                // Only the stream whose past cannot be read takes no more writes.
+                Err(error) => match checksum::damaged(&error) {
+                    Some(damaged) if transaction.events() == before => {
+                        Err(WriteError::Damaged(damaged.clone()))
+                    }
+                    Some(_) | None => return Err(error),
+                },
+            }));
         }
         let Committed { events, scrubbed } = transaction.commit()?;
         if events.is_empty() {
             return Ok(answers);
         }
+        let bytes = events.iter().map(|event| event.metadata.len() + event.data.len()).sum();
+        self.counters.committed(events.len(), bytes, began.elapsed());
+        self.commits.fetch_add(1, Ordering::Relaxed);
         if scrubbed {
             // What was destroyed may be among the new events as well: they are read from the disk.
             self.tail.clear();
-            self.clean(UNTIL_READERS_END);
+            // Who waited in vain once, or knows it will be, does not keep appends waiting.
+            let in_vain = self.unclean || self.counters.long_reads.get() > 0;
+            self.clean(if in_vain { Duration::ZERO } else { UNTIL_READERS_END });
         } else {
             self.tail.push(events);
         }
@@ -188,6 +255,36 @@ impl Writer {
             self.clean(Duration::ZERO);
         }
         Ok(answers)
+    }
+
+    fn compact(&mut self, step: &Step) -> Result<Progress, WriteError> {
+        if let Some(failure) = self.failure.borrow().clone() {
+            return Err(WriteError::Failed(failure));
+        }
+        self.unblock()?;
+        let streams = match step {
+            Step::Remove(streams) => streams,
+            Step::Shrink => {
+                let all = compact::shrink(&self.connection);
+                let all = all.map_err(|error| self.recover(error))?;
+                return Ok(Progress { done: usize::from(all), ..Progress::default() });
+            }
+            Step::Finish => {
+                self.clean(UNTIL_READERS_END);
+                return Ok(Progress::default());
+            }
+        };
+        let removed = self.remove(streams).map_err(|error| self.recover(error))?;
+        self.tail.forget(&removed.positions.iter().copied().collect());
+        let events = removed.positions.len() as u64;
+        Ok(Progress { events, bytes: removed.bytes, done: removed.done })
+    }
+
+    fn remove(&self, streams: &[Candidate]) -> rusqlite::Result<Removed> {
+        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let removed = compact::remove(&self.connection, streams, ticks_now())?;
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        Ok(removed)
     }
 
     /// What was destroyed in the database also goes from its write-ahead log. Where the reader of
@@ -201,6 +298,50 @@ impl Writer {
             );
         }
         self.unclean = !matches!(emptied, Ok(true));
+        self.fail_unless_full(emptied.err());
+    }
+
+    /// `SQLite` folds the write-ahead log into the database by itself, after every few thousand
+    /// pages, and keeps quiet when that fails. Nothing is lost then, but the log grows for ever.
+    fn fold_when_long(&mut self) {
+        let long = fs::metadata(self.directory.write_ahead_log())
+            .is_ok_and(|log| log.len() > LONG_LOG);
+        if long && self.failure.borrow().is_none() {
+            let fold = sql::empty_write_ahead_log;
+            let folded = schema::with_patience(&self.connection, Duration::ZERO, fold);
+            self.fail_unless_full(folded.err());
+        }
+    }
+
+    /// Folding the write-ahead log failed: on a full disk it is tried again later, on one that has
+    /// lost a write nothing more is written.
+    fn fail_unless_full(&mut self, error: Option<rusqlite::Error>) {
+        if let Some(error) = error
+            && !recovery::is_full(&error)
+        {
+            self.fail(error);
+        }
+    }
+
+    /// Empties the write-ahead log if that has to come first.
+    fn unblock(&mut self) -> Result<(), WriteError> {
+        if !self.blocked {
+            return Ok(());
+        }
+        match recovery::fold(&self.connection) {
+            Ok(Folded::Yes) => {}
+            Ok(Folded::Busy) => return Err(WriteError::Locked),
+            Ok(Folded::NoSpace) => return Err(WriteError::DiskFull),
+            Err(error) => return Err(self.fail(error)),
+        }
+        // Or a loss of power could bring back what it held.
+        self.directory.sync_write_ahead_log().map_err(|error| {
+            let code = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+            self.fail(rusqlite::Error::SqliteFailure(code, Some(error.to_string())))
+        })?;
+        (self.blocked, self.unclean) = (false, false);
+        tracing::info!("there is space again: the event store takes appends");
+        Ok(())
     }
 
     /// Undoes a failed transaction if that is certain to be right, and says what the waiting writes
@@ -210,18 +351,30 @@ impl Writer {
             // If this fails, the transaction is still open, which the next lines notice.
             let _ = self.connection.execute_batch("ROLLBACK");
         }
-        let code = error.sqlite_error_code();
-        if matches!(code, Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy))
+        let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+        if (busy || recovery::is_full(&error))
             && self.connection.is_autocommit()
             && let Ok(memory) = Memory::load(&self.connection)
         {
             self.memory = memory;
             tracing::error!(%error, "a commit was undone: its appends are refused");
-            return match code {
-                Some(ErrorCode::DatabaseBusy) => WriteError::Locked,
-                Some(_) | None => WriteError::DiskFull,
+            if busy {
+                return WriteError::Locked;
+            }
+            // The index is written last, so the whole commit may be in the write-ahead log, where
+            // the next start would find it.
+            self.blocked |= recovery::is_index_full(&error);
+            return match self.unblock() {
+                Err(failed @ WriteError::Failed(_)) => failed,
+                Err(_) => WriteError::Uncertain,
+                Ok(()) => WriteError::DiskFull,
             };
         }
+        self.fail(error)
+    }
+
+    /// Ends all writing: nobody can say any more what is on the disk.
+    fn fail(&mut self, error: rusqlite::Error) -> WriteError {
         tracing::error!(%error, "a commit failed: the event store takes no more writes");
         let failure = Failure(Arc::new(error));
         self.failure.send_replace(Some(failure.clone()));

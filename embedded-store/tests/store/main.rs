@@ -2,11 +2,27 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod appending;
-mod crash;
+mod browser;
+mod conformance;
 mod deleting;
+mod durability;
 mod harness;
+mod http;
 mod lifecycle;
-mod metadata;
+mod maintenance_backup;
+mod maintenance_checksums;
+mod maintenance_compaction;
+mod maintenance_lines;
+mod maintenance_operations;
+mod persistent;
 mod reading;
+mod robustness;
+mod security;
 mod subscribing;
+mod web;
 mod wire;
+
+/// The messages of the protocol, for clients that the official one could not be.
+#[expect(dead_code, reason = "the server's, of which the tests send a few")]
+#[path = "../../src/protocol/messages/mod.rs"]
+mod messages;

@@ -1,7 +1,7 @@
 //! What the server says about itself, and the socket below the calls.
 
 use embedded_store::Options;
-use eventstore::{Client, Error, ExpectedRevision, PersistentSubscriptionOptions};
+use eventstore::{Client, CreateProjectionOptions, Error, ExpectedRevision, ProjectionClient};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -33,8 +33,9 @@ async fn the_server_says_what_it_serves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_served_is_refused_as_such() {
     let store = store().await;
-    let options = PersistentSubscriptionOptions::default();
-    let refused = soon(store.client.create_persistent_subscription("s", "group", &options)).await;
+    let projections = ProjectionClient::new(store.server.connection_string().parse().unwrap());
+    let options = CreateProjectionOptions::default();
+    let refused = soon(projections.create("p", "fromAll()".to_owned(), &options)).await;
     assert!(matches!(refused, Err(Error::UnsupportedFeature)), "{refused:?}");
 }
 

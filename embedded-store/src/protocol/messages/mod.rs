@@ -2,6 +2,10 @@
 //! help; no rule and no conversion lives here.
 
 pub(crate) mod cluster;
+pub(crate) mod monitoring;
+pub(crate) mod operations;
+pub(crate) mod persistent;
 pub(crate) mod read;
 pub(crate) mod shared;
+pub(crate) mod users;
 pub(crate) mod write;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::shared::{AllStreamPosition, MetadataEntry, StreamIdentifier, Uuid};
+use super::shared::{AllStreamPosition, MetadataEntry, StreamIdentifier, Timestamp, Uuid};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ReadReq {
@@ -164,7 +164,7 @@ pub(crate) enum Content {
     #[prost(message, tag = "2")]
     Confirmation(SubscriptionConfirmation),
     #[prost(message, tag = "3")]
-    Checkpoint(AllStreamPosition),
+    Checkpoint(Checkpoint),
     #[prost(message, tag = "4")]
     StreamNotFound(StreamNotFound),
     #[prost(uint64, tag = "5")]
@@ -174,16 +174,35 @@ pub(crate) enum Content {
     #[prost(message, tag = "7")]
     LastAllStreamPosition(AllStreamPosition),
     #[prost(message, tag = "8")]
-    CaughtUp(CaughtUp),
+    CaughtUp(Reached),
     #[prost(message, tag = "9")]
-    FellBehind(FellBehind),
+    FellBehind(Reached),
 }
 
+/// How far everything was examined. The time came with later servers.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(crate) struct CaughtUp {}
+pub(crate) struct Checkpoint {
+    #[prost(uint64, tag = "1")]
+    pub(crate) commit_position: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) prepare_position: u64,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) timestamp: Option<Timestamp>,
+}
 
+/// A subscription has caught up or fallen behind. In version 24.10 both messages are empty; later
+/// servers say when it happened and how far the subscription had come.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(crate) struct FellBehind {}
+pub(crate) struct Reached {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) timestamp: Option<Timestamp>,
+    /// Of a stream's subscription, unless it has seen nothing yet.
+    #[prost(int64, optional, tag = "2")]
+    pub(crate) stream_revision: Option<i64>,
+    /// Of a subscription to all streams, unless there is nothing yet.
+    #[prost(message, optional, tag = "3")]
+    pub(crate) position: Option<AllStreamPosition>,
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct SubscriptionConfirmation {

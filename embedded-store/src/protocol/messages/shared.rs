@@ -99,6 +99,15 @@ pub(crate) struct BadRequest {
     pub(crate) message: String,
 }
 
+/// `google.protobuf.Timestamp`, and `google.protobuf.Duration`, which has the same fields.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct Timestamp {
+    #[prost(int64, tag = "1")]
+    pub(crate) seconds: i64,
+    #[prost(int32, tag = "2")]
+    pub(crate) nanos: i32,
+}
+
 /// `google.protobuf.Any`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct AnyMessage {

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::shared::{AllStreamPosition, MetadataEntry, RpcStatus, StreamIdentifier, Uuid};
+use super::shared::{
+    AllStreamPosition, MetadataEntry, RpcStatus, StreamIdentifier, Timestamp, Uuid,
+};
 
 /// What the stream must look like. The same four fields under the same numbers in every request.
 #[derive(Clone, Copy, PartialEq, prost::Oneof)]
@@ -131,14 +133,24 @@ pub(crate) struct BatchAppendReq {
     pub(crate) is_final: bool,
 }
 
-/// The batch's own deadline fields (6 and 7) are not read: clients fill them in two incompatible
-/// ways.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct BatchOptions {
     #[prost(message, optional, tag = "1")]
     pub(crate) stream_identifier: Option<StreamIdentifier>,
     #[prost(oneof = "ExpectedRevision", tags = "2, 3, 4, 5")]
     pub(crate) expected: Option<ExpectedRevision>,
+    #[prost(oneof = "BatchDeadline", tags = "6, 7")]
+    pub(crate) deadline: Option<BatchDeadline>,
+}
+
+/// Until when a batch has to be written: a time, as clients of 21.10 say it, or from its arrival
+/// on. The official Rust client puts the time into the duration.
+#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+pub(crate) enum BatchDeadline {
+    #[prost(message, tag = "6")]
+    At(Timestamp),
+    #[prost(message, tag = "7")]
+    In(Timestamp),
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

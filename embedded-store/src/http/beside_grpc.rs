@@ -1,0 +1,68 @@
+//! Telling requests apart on the one port: what says that it is gRPC goes to the calls of the
+//! protocol, which also refuse the unknown ones among them; everything else is HTTP.
+
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use axum::Router;
+use axum::body::Body;
+use futures::future::BoxFuture;
+use tonic::body::BoxBody;
+use tonic::codegen::http::{Request, Response, header};
+use tonic::service::Routes;
+use tower::{Layer, Service};
+
+use crate::protocol::Context;
+
+/// Puts HTTP beside the gRPC services.
+#[derive(Debug, Clone)]
+pub(crate) struct BesideGrpc(Router);
+
+impl BesideGrpc {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self(super::router(context))
+    }
+}
+
+impl Layer<Routes> for BesideGrpc {
+    type Service = Both;
+
+    fn layer(&self, grpc: Routes) -> Both {
+        Both { grpc, http: self.0.clone() }
+    }
+}
+
+/// Both protocols.
+#[derive(Debug, Clone)]
+pub(crate) struct Both {
+    grpc: Routes,
+    http: Router,
+}
+
+impl Service<Request<BoxBody>> for Both {
+    type Response = Response<BoxBody>;
+    type Error = <Routes as Service<Request<BoxBody>>>::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    /// Both are always ready.
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<BoxBody>) -> Self::Future {
+        if is_grpc(&request) {
+            return Box::pin(self.grpc.call(request));
+        }
+        let answer = self.http.call(request.map(Body::new));
+        Box::pin(async move {
+            let Ok(response) = answer.await;
+            Ok(response.map(tonic::body::boxed))
+        })
+    }
+}
+
+/// Also of its relatives (`application/grpc-web`), which the services refuse in their own way.
+fn is_grpc(request: &Request<BoxBody>) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}

@@ -1,0 +1,53 @@
+//! What is served over plain HTTP, on the port that speaks gRPC too: whether the server lives, what
+//! it says about itself and its work, and a page on which a person reads the log. Nothing here
+//! writes.
+//!
+//! | Path | Is |
+//! |---|---|
+//! | `/health/live` | 204 while the server takes writes, 503 once it no longer does |
+//! | `/ping`, `/info`, `/gossip` | what clients and load balancers ask |
+//! | `/stats` | numbers about the process, the machine and the log |
+//! | `/web/` | the page, and under `/web/api/` where it gets what it shows |
+
+mod access;
+mod api;
+mod assets;
+mod beside_grpc;
+mod node;
+mod problem;
+mod stats;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+pub(crate) use self::beside_grpc::BesideGrpc;
+use self::problem::Problem;
+use crate::protocol::Context;
+
+/// Everything that is served over HTTP.
+fn router(context: Arc<Context>) -> Router {
+    Router::new()
+        .route("/health/live", get(node::live))
+        .route("/ping", get(node::ping))
+        .route("/info", get(node::info))
+        .route("/gossip", get(node::gossip))
+        .route("/stats", get(stats::all))
+        .route("/stats/{*path}", get(stats::part))
+        .nest("/web/api", api::router(Arc::clone(&context)))
+        .merge(assets::router())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(read_only)
+        .with_state(context)
+}
+
+async fn nothing_here(uri: Uri) -> impl IntoResponse {
+    Problem::NoSuchPath(uri.path().to_owned())
+}
+
+async fn read_only() -> impl IntoResponse {
+    (StatusCode::METHOD_NOT_ALLOWED, Problem::ReadOnly)
+}

@@ -1,0 +1,207 @@
+//! `Read`: a consumer of a group. Messages go out as long as it may hold more, its answers come in.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt};
+use tokio::sync::mpsc;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::super::messages::persistent::{
+    Ack, Count, EventPosition, Nack, NackAction, ReadAnswer, ReadContent, ReadEvent, ReadOptions,
+    ReadReq, ReadResp, SubscriptionConfirmation, read_options,
+};
+use super::super::messages::read::{RecordedEvent, UuidForm};
+use super::super::messages::shared;
+use super::super::service::Responses;
+use super::super::{Context, convert, status};
+use super::{no_source, refusal, source_name, user_name};
+use crate::event::Recorded;
+use crate::persistent::{
+    ALL, Action as NackedTo, Command, Connected, Delivery, Identity, Inbox, NewConsumer, Outgoing,
+};
+use crate::security::Action;
+
+/// The header in which clients name their connection.
+const CONNECTION_NAME: &str = "connection-name";
+
+pub(in super::super) async fn read(
+    context: Arc<Context>,
+    request: Request<Streaming<ReadReq>>,
+) -> Result<Response<Responses<ReadResp>>, Status> {
+    let (headers, _, mut questions) = request.into_parts();
+    let first = context.until_stopped(questions.message()).await?;
+    let Some(ReadContent::Options(options)) = first.and_then(|first| first.content) else {
+        return Err(status::invalid("a consumer begins with its options"));
+    };
+    let stream = match &options.source {
+        Some(read_options::Source::Stream(stream)) => source_name(Some(stream))?,
+        Some(read_options::Source::All(())) => ALL,
+        None => return Err(no_source()),
+    };
+    context.allow(&headers, Action::Consume(stream)).await?;
+    let group = options.group_name.as_str();
+    let connection = headers.get(CONNECTION_NAME).and_then(|name| name.to_str().ok());
+    let identity = Identity {
+        user: user_name(&headers).as_deref().unwrap_or("anonymous").into(),
+        connection: connection.unwrap_or("<unknown>").into(),
+    };
+    let capacity = usize::try_from(options.buffer_size).unwrap_or(0);
+    if capacity == 0 {
+        return Err(status::invalid("a consumer needs a buffer of at least one message"));
+    }
+    let connected =
+        context.persistent.connect(stream, group, NewConsumer { identity, capacity }).await;
+    let Connected { inbox, commands } =
+        connected.map_err(|error| refusal::refused(&error, stream, group))?;
+    let (broken, breaking) = mpsc::channel(1);
+    tokio::spawn(answers(questions, commands, broken));
+    let form = options.uuid_option.and_then(|option| option.form);
+    let consumer = Consumer {
+        context,
+        headers,
+        ids_as_text: matches!(form, Some(UuidForm::String(()))),
+        inbox,
+        breaking,
+        stream: stream.to_owned(),
+        group: options.group_name.clone(),
+    };
+    let confirmation = ReadAnswer::Confirmation(confirmation(stream, &options));
+    let confirmation = stream::once(async { Ok(ReadResp { content: Some(confirmation) }) });
+    let messages = stream::try_unfold(consumer, |mut consumer| async {
+        let message = consumer.next().await?;
+        Ok(Some((message, consumer)))
+    });
+    Ok(Response::new(confirmation.chain(messages).boxed()))
+}
+
+fn confirmation(stream: &str, options: &ReadOptions) -> SubscriptionConfirmation {
+    SubscriptionConfirmation { subscription_id: format!("{stream}::{}", options.group_name) }
+}
+
+/// Hands the answers of a consumer to its group, until the consumer is gone or says what makes no
+/// sense. A client that has nothing more to say may go on to listen.
+async fn answers(
+    mut questions: Streaming<ReadReq>,
+    commands: mpsc::Sender<Command>,
+    broken: mpsc::Sender<Status>,
+) {
+    loop {
+        let question = tokio::select! {
+            () = broken.closed() => return,
+            question = questions.message() => question,
+        };
+        let command = match question {
+            Ok(Some(question)) => command(question),
+            Ok(None) => return broken.closed().await,
+            Err(status) => Err(status),
+        };
+        match command {
+            Ok(command) => {
+                if commands.send(command).await.is_err() {
+                    return;
+                }
+            }
+            Err(status) => {
+                // An error means that the consumer is gone.
+                let _ = broken.send(status).await;
+                return broken.closed().await;
+            }
+        }
+    }
+}
+
+fn command(question: ReadReq) -> Result<Command, Status> {
+    match question.content {
+        Some(ReadContent::Ack(Ack { ids, .. })) => Ok(Command::Ack(uuids(&ids)?)),
+        Some(ReadContent::Nack(Nack { ids, action, reason, .. })) => {
+            let action = match NackAction::try_from(action) {
+                Ok(NackAction::Unknown | NackAction::Retry) => NackedTo::Retry,
+                Ok(NackAction::Park) => NackedTo::Park,
+                // EventStoreDB does nothing else for a stop than to let go of the message.
+                Ok(NackAction::Skip | NackAction::Stop) => NackedTo::Skip,
+                Err(_) => return Err(status::invalid("this is nothing to do with a message")),
+            };
+            Ok(Command::Nack(uuids(&ids)?, action, reason))
+        }
+        Some(ReadContent::Options(_)) | None => {
+            Err(status::invalid("after its options, a consumer only answers messages"))
+        }
+    }
+}
+
+fn uuids(ids: &[shared::Uuid]) -> Result<Vec<uuid::Uuid>, Status> {
+    ids.iter().map(convert::uuid).collect()
+}
+
+/// A consumer under way, and how its client wants things.
+struct Consumer {
+    context: Arc<Context>,
+    headers: MetadataMap,
+    inbox: Inbox,
+    /// Why the client cannot be understood any more.
+    breaking: mpsc::Receiver<Status>,
+    stream: String,
+    group: String,
+    ids_as_text: bool,
+}
+
+impl Consumer {
+    async fn next(&mut self) -> Result<ReadResp, Status> {
+        let outgoing = tokio::select! {
+            biased;
+            () = self.context.stopping.cancelled() => return Err(status::stopping()),
+            Some(status) = self.breaking.recv() => return Err(status),
+            outgoing = self.inbox.next() => outgoing,
+        };
+        match outgoing {
+            Some(Outgoing::Message(delivery)) => {
+                let event = self.event(&delivery).await?;
+                Ok(ReadResp { content: Some(ReadAnswer::Event(event)) })
+            }
+            Some(Outgoing::Dropped) => Err(refusal::dropped(&self.stream, &self.group)),
+            // A group ends without a word only when the server does.
+            None => Err(status::stopping()),
+        }
+    }
+
+    async fn event(&self, delivery: &Delivery) -> Result<ReadEvent, Status> {
+        let Delivery { event, retries } = delivery;
+        let target = match event.event() {
+            Some(target) if self.may_see(target).await? => Some(self.recorded(target)),
+            Some(_) | None => None,
+        };
+        Ok(ReadEvent {
+            event: target,
+            link: event.as_link().map(|link| self.recorded(link)),
+            position: Some(EventPosition::CommitPosition(event.original.position)),
+            count: Some(Count::RetryCount(i32::try_from(*retries).unwrap_or(i32::MAX))),
+        })
+    }
+
+    /// Links may point to where the consumer may not read.
+    async fn may_see(&self, event: &Recorded) -> Result<bool, Status> {
+        if self.stream == ALL || self.stream == *event.stream {
+            return Ok(true);
+        }
+        self.context.may_follow(&self.headers, &event.stream).await
+    }
+
+    fn recorded(&self, event: &Recorded) -> RecordedEvent {
+        let id = if self.ids_as_text {
+            convert::uuid_as_text(event.id)
+        } else {
+            convert::uuid_as_numbers(event.id)
+        };
+        RecordedEvent {
+            id: Some(id),
+            stream_identifier: Some(convert::identifier(&event.stream)),
+            stream_revision: event.revision,
+            prepare_position: event.position,
+            commit_position: event.position,
+            metadata: convert::event_properties(&event.kind, event.is_json, event.created),
+            custom_metadata: event.metadata.clone(),
+            data: event.data.clone(),
+        }
+    }
+}

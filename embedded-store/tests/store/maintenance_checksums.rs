@@ -1,0 +1,165 @@
+//! What happens to events that the disk does not give back as they were written, and how they are
+//! found.
+
+use std::path::Path;
+
+use embedded_store::maintenance::{Depth, Problem, Verified, verify};
+use embedded_store::{Options, Server};
+use eventstore::{ReadAllOptions, ReadStreamOptions, StreamMetadataBuilder, StreamPosition};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::harness::{Store, event, events, read, soon, store_with};
+
+async fn store_in(directory: &TempDir) -> Store {
+    store_with(Options { durable: false, ..Options::at(directory.path()) }).await
+}
+
+async fn stop(server: &Server) {
+    soon(server.stop()).await;
+}
+
+/// Does something to the database behind the server's back.
+fn tamper(directory: &Path, statement: &str) {
+    let connection = Connection::open(directory.join("events.sqlite")).unwrap();
+    assert!(connection.execute(statement, []).unwrap() > 0, "{statement}");
+}
+
+fn check(directory: &Path) -> Verified {
+    verify(directory, Depth::Full, &mut |_| ()).unwrap()
+}
+
+/// Two streams, `a` with the numbers 0 to 4 and `b` with 5 to 9: the positions from 1 on.
+async fn filled() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    let store = store_in(&directory).await;
+    store.add("a", events(0..5)).await;
+    store.add("b", events(5..10)).await;
+    stop(&store.server).await;
+    assert_eq!(check(directory.path()).problems, []);
+    directory
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_event_ends_a_read_with_data_loss_and_other_reads_go_on() {
+    let directory = filled().await;
+    tamper(directory.path(), "UPDATE event SET data = CAST('{}' AS BLOB) WHERE position = 4");
+    let store = store_in(&directory).await;
+
+    let mut stream = store.client.read_stream("a", &ReadStreamOptions::default()).await.unwrap();
+    for revision in 0..3 {
+        let event = soon(stream.next()).await.unwrap().unwrap();
+        assert_eq!(event.get_original_event().revision, revision);
+    }
+    let error = soon(stream.next()).await.unwrap_err().to_string();
+    assert!(error.contains("event 3 of stream 'a', at position 4"), "{error}");
+    assert!(error.contains("backup"), "{error}");
+
+    let options = ReadAllOptions::default().position(StreamPosition::Start);
+    let mut log = store.client.read_all(&options).await.unwrap();
+    for _ in 0..3 {
+        soon(log.next()).await.unwrap().unwrap();
+    }
+    let error = soon(log.next()).await.unwrap_err().to_string();
+    assert!(error.contains("at position 4"), "{error}");
+
+    assert_eq!(store.numbers("b").await, [5, 6, 7, 8, 9]);
+    let later = ReadStreamOptions::default().position(StreamPosition::Position(4));
+    assert_eq!(read(&store.client, "a", &later).await.unwrap().len(), 1);
+    assert_eq!(store.add("a", vec![event(10)]).await.next_expected_version, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_stream_whose_metadata_are_damaged_takes_no_more_writes() {
+    let directory = TempDir::new().unwrap();
+    let store = store_in(&directory).await;
+    store.add("a", events(0..5)).await;
+    let metadata = StreamMetadataBuilder::new().max_count(3).build();
+    let options = eventstore::AppendToStreamOptions::default();
+    store.client.set_stream_metadata("a", &options, &metadata).await.unwrap();
+    stop(&store.server).await;
+    tamper(directory.path(), "UPDATE event SET data = CAST('{}' AS BLOB) WHERE kind = '$metadata'");
+
+    let store = store_in(&directory).await;
+    let any = eventstore::ExpectedRevision::Any;
+    let error = store.append("a", any, vec![event(9)]).await.unwrap_err().to_string();
+    assert!(error.contains("event 0 of stream '$$a'"), "{error}");
+    store.add("b", events(10..12)).await;
+    assert_eq!(store.numbers("b").await, [10, 11]);
+    let error = read(&store.client, "a", &ReadStreamOptions::default()).await.unwrap_err();
+    assert!(error.to_string().contains("event 0 of stream '$$a'"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_changed_in_a_row_is_found() {
+    let directory = filled().await;
+    for (column, other) in [
+        ("id", "zeroblob(16)"),
+        ("kind", "'Numbers'"),
+        ("is_json", "1 - is_json"),
+        ("created", "created + 1"),
+        ("metadata", "x'00'"),
+        ("data", "CAST('{}' AS BLOB)"),
+        ("checksum", "zeroblob(8)"),
+    ] {
+        let copy = TempDir::new().unwrap();
+        let database = |directory: &Path| directory.join("events.sqlite");
+        std::fs::copy(database(directory.path()), database(copy.path())).unwrap();
+        tamper(copy.path(), &format!("UPDATE event SET {column} = {other} WHERE position = 7"));
+        let damaged = Problem::Damaged { stream: "b".into(), revision: 1, position: 7 };
+        let problems = check(copy.path()).problems;
+        assert!(problems.contains(&damaged), "{column}: {problems:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_missing_or_out_of_place_is_found() {
+    let found = async |statement: &str| {
+        let directory = filled().await;
+        tamper(directory.path(), statement);
+        check(directory.path()).problems
+    };
+    assert_eq!(
+        found("DELETE FROM event WHERE position = 3").await,
+        [Problem::Gap { stream: "a".into(), first: 0, last: 4, events: 4 }]
+    );
+    assert_eq!(
+        found("DELETE FROM event WHERE position = 1").await,
+        [Problem::Beginning { stream: "a".into(), first: 1, expected: 0 }]
+    );
+    assert_eq!(
+        found("DELETE FROM event WHERE position < 6").await,
+        [Problem::Empty { stream: "a".into() }]
+    );
+    let problems = found("DELETE FROM stream WHERE name = 'b'").await;
+    assert_eq!(problems[0], Problem::WithoutStream { position: 6 });
+    let problems =
+        found("UPDATE event SET created = created - 36000000000 WHERE position = 8").await;
+    assert!(problems.contains(&Problem::Time { position: 8 }), "{problems:?}");
+    let problems = found("UPDATE event SET position = 99 WHERE position = 2").await;
+    assert!(problems.contains(&Problem::Damaged { stream: "a".into(), revision: 1, position: 99 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_server_can_be_checked_and_what_it_deleted_has_good_checksums() {
+    let directory = TempDir::new().unwrap();
+    let store = store_in(&directory).await;
+    store.add("a", events(0..700)).await;
+    store.add("b", events(1_000..1_010)).await;
+    let options = eventstore::DeleteStreamOptions::default();
+    store.client.delete_stream("a", &options).await.unwrap();
+    store.add("a", events(2_000..2_003)).await;
+    let options = eventstore::TombstoneStreamOptions::default();
+    store.client.tombstone_stream("b", &options).await.unwrap();
+    let verified = check(directory.path());
+    assert_eq!(verified.problems, []);
+    assert!(verified.events >= 714, "{}", verified.events);
+}
+
+#[test]
+fn a_directory_without_a_store_is_said_to_have_none() {
+    let directory = TempDir::new().unwrap();
+    let error = verify(directory.path(), Depth::Quick, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("there is no event store"), "{error}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
