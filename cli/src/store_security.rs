@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use embedded_store::{Authentication, Tls};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -14,71 +14,75 @@ pub(crate) struct StoreSecurity {
     /// Encrypt the event store's connections with the certificate in this PEM file, followed by those
     /// that lead to one that clients trust
     #[arg(
-        long,
+        long = "event-store-tls-certificate",
         value_name = "FILE",
         env = "ORDERSTORE_EVENT_STORE_TLS_CERTIFICATE",
-        requires = "event_store_tls_key"
+        requires = "tls_key"
     )]
-    event_store_tls_certificate: Option<PathBuf>,
+    tls_certificate: Option<PathBuf>,
     /// Private key of that certificate, a PEM file
     #[arg(
-        long,
+        long = "event-store-tls-key",
         value_name = "FILE",
         env = "ORDERSTORE_EVENT_STORE_TLS_KEY",
-        requires = "event_store_tls_certificate"
+        requires = "tls_certificate"
     )]
-    event_store_tls_key: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
     /// Encrypt the event store's connections with a certificate of its own making. Clients have to be
     /// given the file `tls/ca.crt` in its data directory
     #[arg(
-        long,
+        long = "event-store-tls-development",
         env = "ORDERSTORE_EVENT_STORE_TLS_DEVELOPMENT",
-        conflicts_with = "event_store_tls_certificate"
+        conflicts_with = "tls_certificate"
     )]
-    event_store_tls_development: bool,
+    tls_development: bool,
     /// Ask callers of the event store for login and password, and enforce access lists. A new store
     /// needs a password for its user `admin`
-    #[arg(long, env = "ORDERSTORE_EVENT_STORE_LOGIN")]
-    event_store_login: bool,
+    #[arg(long = "event-store-login", env = "ORDERSTORE_EVENT_STORE_LOGIN")]
+    login: bool,
     /// Let callers without a login use the streams that access lists do not close
-    #[arg(long, env = "ORDERSTORE_EVENT_STORE_ANONYMOUS_STREAMS", requires = "event_store_login")]
-    event_store_anonymous_streams: bool,
+    #[arg(
+        long = "event-store-anonymous-streams",
+        env = "ORDERSTORE_EVENT_STORE_ANONYMOUS_STREAMS",
+        requires = "login"
+    )]
+    anonymous_streams: bool,
     /// File with the password of the user `admin`, who is created with it in a new store.
     /// `ORDERSTORE_EVENT_STORE_ADMIN_PASSWORD` may hold the password itself
     #[arg(
-        long,
+        long = "event-store-admin-password-file",
         value_name = "FILE",
         env = "ORDERSTORE_EVENT_STORE_ADMIN_PASSWORD_FILE",
-        conflicts_with = "event_store_admin_password"
+        conflicts_with = "admin_password"
     )]
-    event_store_admin_password_file: Option<PathBuf>,
+    admin_password_file: Option<PathBuf>,
     /// The password itself. Meant for the environment: a command line can be read by others
     #[arg(
-        long,
+        long = "event-store-admin-password",
         hide = true,
         env = "ORDERSTORE_EVENT_STORE_ADMIN_PASSWORD",
         hide_env_values = true,
         value_parser = secret
     )]
-    event_store_admin_password: Option<SecretString>,
+    admin_password: Option<SecretString>,
     /// File with the password of the user `ops`, who is created with it in a new store.
     /// `ORDERSTORE_EVENT_STORE_OPS_PASSWORD` may hold the password itself
     #[arg(
-        long,
+        long = "event-store-ops-password-file",
         value_name = "FILE",
         env = "ORDERSTORE_EVENT_STORE_OPS_PASSWORD_FILE",
-        conflicts_with = "event_store_ops_password"
+        conflicts_with = "ops_password"
     )]
-    event_store_ops_password_file: Option<PathBuf>,
+    ops_password_file: Option<PathBuf>,
     /// The password itself. Meant for the environment: a command line can be read by others
     #[arg(
-        long,
+        long = "event-store-ops-password",
         hide = true,
         env = "ORDERSTORE_EVENT_STORE_OPS_PASSWORD",
         hide_env_values = true,
         value_parser = secret
     )]
-    event_store_ops_password: Option<SecretString>,
+    ops_password: Option<SecretString>,
 }
 
 impl StoreSecurity {
@@ -87,20 +91,17 @@ impl StoreSecurity {
         &self,
         options: embedded_store::Options,
     ) -> anyhow::Result<embedded_store::Options> {
-        let tls = match (&self.event_store_tls_certificate, &self.event_store_tls_key) {
+        let tls = match (&self.tls_certificate, &self.tls_key) {
             (Some(chain), Some(key)) => {
                 Some(Tls::Files { certificate_chain: chain.clone(), private_key: key.clone() })
             }
-            _ => self.event_store_tls_development.then_some(Tls::Development),
+            _ => self.tls_development.then_some(Tls::Development),
         };
-        let authentication = if self.event_store_login {
+        let authentication = if self.login {
             Some(Authentication {
                 admin_password: self.admin_password()?,
-                ops_password: given(
-                    self.event_store_ops_password.as_ref(),
-                    self.event_store_ops_password_file.as_deref(),
-                )?,
-                anonymous_streams: self.event_store_anonymous_streams,
+                ops_password: given(self.ops_password.as_ref(), self.ops_password_file.as_deref())?,
+                anonymous_streams: self.anonymous_streams,
             })
         } else {
             None
@@ -110,7 +111,7 @@ impl StoreSecurity {
 
     /// The address with which this process itself gets in, from the one that names nobody.
     pub(crate) fn own_address(&self, address: &str) -> anyhow::Result<String> {
-        if !self.event_store_login {
+        if !self.login {
             return Ok(address.to_owned());
         }
         let password = self.admin_password()?.context(
@@ -126,11 +127,19 @@ impl StoreSecurity {
         Ok(address.replacen("://", &format!("://admin:{password}@"), 1))
     }
 
+    /// The store's refusal to start, in terms of these settings.
+    pub(crate) fn explain(error: embedded_store::Error) -> anyhow::Error {
+        if matches!(error, embedded_store::Error::NoAdmin) {
+            return anyhow!(
+                "the event store has no user admin yet; give a password for it with \
+                 --event-store-admin-password-file, or in ORDERSTORE_EVENT_STORE_ADMIN_PASSWORD"
+            );
+        }
+        error.into()
+    }
+
     fn admin_password(&self) -> anyhow::Result<Option<SecretString>> {
-        given(
-            self.event_store_admin_password.as_ref(),
-            self.event_store_admin_password_file.as_deref(),
-        )
+        given(self.admin_password.as_ref(), self.admin_password_file.as_deref())
     }
 }
 

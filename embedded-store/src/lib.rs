@@ -24,10 +24,13 @@
 //! It is one node by design, for one machine: no cluster. TLS, users and access lists are options.
 //! `docs/embedded-store.md` says what is served and what is not.
 //!
-//! The modules, from the outside in: `options`, `server` and `error` are the public face;
-//! `connection` and `descriptors` the sockets; `protocol` the messages and calls; `reading` reads
-//! and subscriptions; `semantics` the rules, pure; `storage` the disk; `event` what all of them pass around.
+//! The modules, from the outside in: `options`, `server`, `error` and [`maintenance`] are the public
+//! face; `connection` and `descriptors` the sockets; `protocol` the messages and calls; `http` the web
+//! page and what else is not gRPC; `security` who may do what; `reading` reads and subscriptions;
+//! `persistent` groups that share a subscription; `semantics` the rules, pure; `storage` the disk;
+//! `event` what all of them pass around; `beginning` what a new log holds.
 
+mod beginning;
 mod connection;
 mod descriptors;
 mod error;

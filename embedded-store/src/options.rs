@@ -18,6 +18,9 @@ pub struct Options {
     /// Whether received packets are acknowledged at once (Linux only). The official Rust client
     /// leaves Nagle's algorithm on and needs this, or each of its calls takes 40 ms more.
     pub quickack: bool,
+    /// Whether a new log begins with an event of the server's own, as EventStoreDB's does. Some clients
+    /// look for one before they have written anything. Off by default.
+    pub opening_event: bool,
     /// Host and port that gossip tells clients. `None` is the listener's own address.
     pub advertised: Option<(String, u16)>,
     /// Largest append (one call, all its events), in bytes.
@@ -62,10 +65,7 @@ pub struct Authentication {
 
 impl Authentication {
     /// The users `admin` and `ops` with these passwords.
-    pub fn with_passwords(
-        admin: impl Into<SecretString>,
-        ops: impl Into<SecretString>,
-    ) -> Self {
+    pub fn with_passwords(admin: impl Into<SecretString>, ops: impl Into<SecretString>) -> Self {
         Self {
             admin_password: Some(admin.into()),
             ops_password: Some(ops.into()),
@@ -80,6 +80,7 @@ impl Default for Options {
             data_dir: None,
             durable: true,
             quickack: true,
+            opening_event: false,
             advertised: None,
             max_append_size: 1024 * 1024,
             stop_grace: Duration::from_secs(3),

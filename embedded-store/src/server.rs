@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::beginning;
 use crate::connection::{self, Connection};
 use crate::descriptors;
 use crate::error::{Error, Failure};
@@ -29,7 +30,7 @@ use crate::storage::{Recovery, Storage, ticks_now};
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Calls at a time on one connection. A client may hold a subscription per call.
-const CALLS_PER_CONNECTION: u32 = 65_536;
+const CALLS_PER_CONNECTION: u32 = 4_096;
 
 /// How often certificates are read again.
 const RENEWAL: Duration = Duration::from_mins(1);
@@ -64,6 +65,11 @@ pub async fn serve(listener: TcpListener, options: Options) -> Result<Server, Er
     let (data_dir, durable) = (options.data_dir.clone(), options.durable);
     let opening = tokio::task::spawn_blocking(move || Storage::open(data_dir.as_deref(), durable));
     let storage = opening.await.map_err(|error| Error::Thread(error.into()))??;
+    if options.opening_event
+        && let Err(error) = beginning::begin(&storage).await
+    {
+        tracing::warn!(%error, "the first event of the log cannot be written");
+    }
     let advertised = options.advertised.clone().unwrap_or_else(|| reachable(address));
     let is_local = address.ip().is_loopback();
     let secured = secure(&storage, &options, (&advertised.0, is_local)).await;
@@ -88,6 +94,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> Result<Server, Er
         scavenger: Scavenger::new(storage.clone(), &advertised),
         shutdown: shutdown.clone(),
         advertised,
+        is_told_its_address: options.advertised.is_some(),
     });
     let (ended_sender, ended) = watch::channel(false);
     let setup = connection::Setup {
@@ -109,6 +116,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> Result<Server, Er
     tracing::info!(%address, "the event store is serving");
     let server = Server { address, storage, persistent, options, tls, stopping, cut, ended };
     tokio::spawn(server.ending().on_request(shutdown));
+    tokio::spawn(Scavenger::end_interrupted(server.storage.clone()));
     Ok(server)
 }
 

@@ -86,8 +86,13 @@ impl Serve {
         let listener = listen((self.host, self.port)).await?;
         let port = listener.local_addr()?.port();
         let advertised = self.advertise.map(|host| (host, port));
-        let options = self.security.apply(embedded_store::Options { advertised, ..options })?;
-        let server = embedded_store::serve(listener, options).await?;
+        let options = self.security.apply(embedded_store::Options {
+            advertised,
+            opening_event: true,
+            ..options
+        })?;
+        let server =
+            embedded_store::serve(listener, options).await.map_err(StoreSecurity::explain)?;
         println!("Event store on {}", server.connection_string());
         tokio::select! {
             () = stop.cancelled() => server.stop().await,

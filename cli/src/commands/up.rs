@@ -223,7 +223,8 @@ async fn start_event_store(
     let listener = listen(([127, 0, 0, 1].into(), up.event_store_port)).await?;
     let options = embedded_store::Options::at(data_dir.event_store());
     let options = up.event_store_security.apply(options)?;
-    Ok(Some(embedded_store::serve(listener, options).await?))
+    let server = embedded_store::serve(listener, options).await;
+    Ok(Some(server.map_err(StoreSecurity::explain)?))
 }
 
 async fn start_postgres(up: &Up, data_dir: &DataDir) -> anyhow::Result<Option<Cluster>> {

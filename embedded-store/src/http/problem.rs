@@ -38,6 +38,8 @@ pub(super) enum Problem {
     Busy,
     #[error("The server is stopping.")]
     Stopping,
+    #[error("{0}.")]
+    Damaged(String),
     #[error("The log cannot be read; the server's own log says why.")]
     Unreadable,
 }
@@ -61,6 +63,7 @@ impl Problem {
             Self::Forbidden => "access-denied",
             Self::Busy => "busy",
             Self::Stopping => "stopping",
+            Self::Damaged(_) => "damaged",
             Self::Unreadable => "unreadable",
         }
     }
@@ -76,7 +79,7 @@ impl Problem {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Damaged(_) | Self::Unreadable => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -104,6 +107,10 @@ impl From<ReadingError> for Problem {
         match error {
             ReadingError::Stopping => Self::Stopping,
             ReadingError::StreamDeleted(stream) => Self::NoStream(stream),
+            ReadingError::Storage(ReadError::Damaged(damaged)) => {
+                tracing::error!(%damaged, "a read for the page met a damaged event");
+                Self::Damaged(damaged.to_string())
+            }
             ReadingError::Storage(cause) => {
                 let source = std::error::Error::source(&cause);
                 tracing::error!(%cause, ?source, "a read for the page failed");

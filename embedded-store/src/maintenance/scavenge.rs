@@ -2,6 +2,7 @@
 //! with an id, and with a history in `$scavenges` and a stream of its own. The writer does a piece of
 //! it now and then, between the commits of appends.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,13 +12,24 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::beginning;
 use crate::event::{LINK_KIND, METADATA_KIND, Proposed};
 use crate::semantics::append::Expected;
 use crate::semantics::names;
-use crate::storage::{Change, ReadError, Step, Storage, Write, WriteError, Written};
+use crate::storage::{
+    Change, Direction, From, ReadError, Step, Storage, StreamPage, StreamQuery, Write, WriteError,
+    Written, ticks_now,
+};
 
 /// Stream of links to what happened in all of them.
 const INDEX: &str = "$scavenges";
+
+/// Events of one scavenge.
+const STARTED: &str = "$scavengeStarted";
+const COMPLETED: &str = "$scavengeCompleted";
+
+/// Links in which those that were interrupted are looked for.
+const LISTED: u64 = 100;
 
 /// How long that is visible, in seconds.
 const HISTORY: u64 = 30 * 24 * 60 * 60;
@@ -46,6 +58,7 @@ pub(crate) enum Start {
     InProgress(Arc<str>),
 }
 
+/// Why one did not come to its end.
 #[derive(Debug, thiserror::Error)]
 enum Cause {
     #[error(transparent)]
@@ -64,6 +77,22 @@ struct Totals {
 impl Scavenger {
     pub(crate) fn new(storage: Storage, (host, port): &(String, u16)) -> Self {
         Self { storage, node: format!("{host}:{port}"), running: Arc::default() }
+    }
+
+    /// Notes of those that the end of a server interrupted that they have ended.
+    pub(crate) async fn end_interrupted(storage: Storage) {
+        match interrupted(&storage).await {
+            Ok(scavenges) => {
+                for scavenge in scavenges {
+                    let error = "The node was restarted.".into();
+                    let told = scavenge.tell_end("Interrupted", error, Duration::ZERO, 0).await;
+                    if let Err(error) = told {
+                        tracing::warn!(%error, "the history of a compaction cannot be written");
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the history of compactions cannot be read"),
+        }
     }
 
     /// Starts one unless one runs. When this returns, its first event is written.
@@ -109,6 +138,38 @@ impl Scavenger {
         let _ = running.ended.wait_for(|ended| *ended).await;
         Ok(running.id)
     }
+}
+
+/// Those that began and did not end, among the newest in the list of all.
+async fn interrupted(storage: &Storage) -> Result<Vec<Scavenge>, ReadError> {
+    let query = StreamQuery {
+        stream: INDEX.into(),
+        from: From::End,
+        direction: Direction::Backwards,
+        limit: LISTED,
+        now: ticks_now(),
+    };
+    let StreamPage::Events(page) = storage.read_stream(query).await? else { return Ok(Vec::new()) };
+    let targets = page.events.iter().filter_map(|link| names::link_target(&link.data));
+    let targets = targets.map(|(revision, stream)| (revision, stream.into())).collect();
+    let told = storage.read_linked(targets, ticks_now()).await?;
+    let told: Vec<_> = told.into_iter().flatten().collect();
+    let ended: HashSet<_> =
+        told.iter().filter(|event| &*event.kind == COMPLETED).map(|event| &event.stream).collect();
+    let open = told
+        .iter()
+        .filter(|event| &*event.kind == STARTED && !ended.contains(&event.stream))
+        .filter_map(|event| {
+            let fields: Value = serde_json::from_slice(&event.data).ok()?;
+            let (id, node) = (fields.get("scavengeId")?, fields.get("nodeEndpoint")?);
+            Some(Scavenge {
+                storage: storage.clone(),
+                stream: Arc::clone(&event.stream),
+                fields: json!({ "scavengeId": id, "nodeEndpoint": node }),
+                cancel: CancellationToken::new(),
+            })
+        });
+    Ok(open.collect())
 }
 
 /// One scavenge under way.
@@ -176,15 +237,16 @@ impl Scavenge {
     }
 
     async fn tell_start(&self, threads: i32, from_chunk: i32) -> Result<(), WriteError> {
-        self.restrict(INDEX, Expected::NoStream).await?;
-        self.restrict(&self.stream, Expected::Any).await?;
+        // In a log that an older version began; refused where it is done.
+        self.restrict(INDEX, Expected::NoStream, beginning::scavenges_metadata_id()).await?;
+        self.restrict(&self.stream, Expected::Any, new_id()).await?;
         let more = json!({
             "alwaysKeepScavenged": false,
             "mergeChunks": false,
             "startFromChunk": from_chunk,
             "threads": threads,
         });
-        self.tell("$scavengeStarted", more).await
+        self.tell(STARTED, more).await
     }
 
     async fn tell_end(
@@ -201,7 +263,7 @@ impl Scavenge {
             "spaceSaved": bytes,
             "maxChunkScavenged": 0,
         });
-        self.tell("$scavengeCompleted", more).await
+        self.tell(COMPLETED, more).await
     }
 
     /// Writes an event of this scavenge, and a link to it.
@@ -220,13 +282,12 @@ impl Scavenge {
     }
 
     /// Lets operators read a stream, and hides what is old.
-    async fn restrict(&self, stream: &str, expected: Expected) -> Result<(), WriteError> {
+    async fn restrict(&self, stream: &str, expected: Expected, id: Uuid) -> Result<(), WriteError> {
         let metadata = json!({
             "$maxAge": HISTORY,
             "$acl": { "$r": ["$ops"], "$w": [], "$d": [], "$mr": [], "$mw": [] },
         });
-        let event = proposed(METADATA_KIND, true, metadata.to_string());
-        // Refused if it was done before.
+        let event = Proposed { id, ..proposed(METADATA_KIND, true, metadata.to_string()) };
         self.append(&names::metastream_of(stream), expected, event).await.map(|_| ())
     }
 
@@ -247,13 +308,7 @@ fn new_id() -> Uuid {
 }
 
 fn proposed(kind: &str, is_json: bool, data: String) -> Proposed {
-    Proposed {
-        id: new_id(),
-        kind: kind.into(),
-        is_json,
-        metadata: Bytes::new(),
-        data: data.into(),
-    }
+    Proposed { id: new_id(), kind: kind.into(), is_json, metadata: Bytes::new(), data: data.into() }
 }
 
 /// Hours, minutes and seconds, as the protocol's own servers write them.

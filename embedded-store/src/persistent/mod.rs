@@ -4,12 +4,15 @@
 //! In reading order: `settings` is what a group was created with and `config` how that is kept;
 //! `message`, `progress`, `consumers` and `dispatch` are the parts of `group`, which is the engine,
 //! pure; `source` reads and `ledger` writes for it; `outbox` leads to a consumer; `task` drives one
-//! group, woken by `hub`; `info` and `report` tell how it does. This file knows all groups.
+//! group as `command`s ask, woken by `hub`; `info` and `report` tell how it does. This file knows all
+//! groups, `changing` creates, changes and deletes them.
 //!
 //! What holds: a message that is neither acknowledged, parked nor skipped is delivered again, also
 //! after a crash; a checkpoint never passes one. Groups cost memory for what is in flight, and those
-//! without consumers for nothing but their names.
+//! without consumers for little more than their names.
 
+mod changing;
+mod command;
 pub(crate) mod config;
 mod consumers;
 mod dispatch;
@@ -35,7 +38,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::config::{Config, Definition, EndWas, Entry};
+use self::command::Refused;
+pub(crate) use self::command::{Command, NewConsumer};
+use self::config::{Config, Definition};
 pub(crate) use self::consumers::Identity;
 pub(crate) use self::group::{Action, Delivery};
 use self::hub::Hub;
@@ -44,14 +49,13 @@ pub(crate) use self::outbox::{Inbox, Outgoing};
 pub(crate) use self::settings::{
     ALL, FilterChoice, InvalidSettings, Settings, Source, Start, Strategy,
 };
-use self::task::{Closing, Making, Refused};
-pub(crate) use self::task::{Command, NewConsumer};
+use self::task::Making;
 use crate::storage::{
     Direction, From, ReadError, Storage, StreamPage, StreamQuery, WriteError, ticks_now,
 };
 
 /// Commands that may wait for a group; who comes after waits for a place.
-const COMMANDS: usize = 256;
+const COMMANDS: usize = 64;
 
 /// Why a request about groups was not done.
 #[derive(Debug, thiserror::Error)]
@@ -136,104 +140,10 @@ impl Subscriptions {
         Arc::new(subscriptions)
     }
 
-    async fn load(&self, config: &mut Result<Config, String>) {
-        *config = Config::load(&self.storage).await.map_err(|error| error.to_string());
-        let loaded = match config {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                tracing::error!(%error, "persistent subscriptions cannot be loaded");
-                return;
-            }
-        };
-        for entry in &loaded.entries {
-            match entry.definition() {
-                Ok(definition) => self.put(definition),
-                Err(error) => {
-                    tracing::error!(%error, stream = entry.stream, group = entry.group, "a persistent subscription is ignored");
-                }
-            }
-        }
-    }
-
     /// Waits until the groups have ended, after the server was told to stop.
     pub(crate) async fn ended(&self) {
         self.tasks.close();
         self.tasks.wait().await;
-    }
-
-    pub(crate) async fn create(
-        &self,
-        source: Source,
-        group: &str,
-        settings: Settings,
-        user: &str,
-    ) -> Result<(), SubscriptionError> {
-        let mut config = self.config.lock().await;
-        self.validate_start(&source, settings.start)?;
-        if self.is_taken(source.name(), group) {
-            return Err(SubscriptionError::Exists);
-        }
-        settings.validate()?;
-        let end_was = self.end_of(&source, settings.start).await?;
-        let definition =
-            Definition { source, group: group.into(), settings: Arc::new(settings), end_was };
-        self.change(&mut config, user, |config| config.put(Entry::new(&definition))).await?;
-        self.put(definition);
-        Ok(())
-    }
-
-    /// Changes what a group was created with, except its filter. Its consumers are dropped.
-    pub(crate) async fn update(
-        &self,
-        source: &str,
-        group: &str,
-        settings: Settings,
-        user: &str,
-    ) -> Result<(), SubscriptionError> {
-        let mut config = self.config.lock().await;
-        let Handle { definition, commands } = self.handle(source, group)?;
-        self.validate_start(&definition.source, settings.start)?;
-        settings.validate()?;
-        let end_was = if settings.start == definition.settings.start {
-            definition.end_was
-        } else {
-            self.end_of(&definition.source, settings.start).await?
-        };
-        let definition = Definition {
-            source: definition.source.clone(),
-            group: Arc::clone(&definition.group),
-            settings: Arc::new(settings),
-            end_was,
-        };
-        self.change(&mut config, user, |config| config.put(Entry::new(&definition))).await?;
-        close(&commands, Closing::Forget).await;
-        self.put(definition);
-        Ok(())
-    }
-
-    pub(crate) async fn delete(
-        &self,
-        source: &str,
-        group: &str,
-        user: &str,
-    ) -> Result<(), SubscriptionError> {
-        let mut config = self.config.lock().await;
-        let Handle { definition, commands } = self.handle(source, group)?;
-        self.change(&mut config, user, |config| config.remove(source, group)).await?;
-        self.groups_mut().by_name.remove(&(source.into(), group.into()));
-        close(&commands, Closing::Forget).await;
-        let ledger = ledger::Ledger::new(self.storage.clone(), definition.source.clone(), group);
-        ledger.delete().await.map_err(SubscriptionError::NotWritten)
-    }
-
-    /// Drops all consumers and loads all groups anew.
-    pub(crate) async fn restart(&self) {
-        let mut config = self.config.lock().await;
-        let groups = std::mem::take(&mut self.groups_mut().by_name);
-        for handle in groups.into_values() {
-            close(&handle.commands, Closing::Save).await;
-        }
-        self.load(&mut config).await;
     }
 
     pub(crate) async fn connect(
@@ -288,22 +198,6 @@ impl Subscriptions {
         Ok(futures::future::join_all(infos).await.into_iter().flatten().collect())
     }
 
-    /// Writes what a change makes of the configuration, and only then believes it.
-    async fn change(
-        &self,
-        config: &mut Result<Config, String>,
-        user: &str,
-        change: impl FnOnce(&mut Config),
-    ) -> Result<(), SubscriptionError> {
-        let known =
-            config.as_mut().map_err(|error| SubscriptionError::Misconfigured(error.clone()))?;
-        let mut changed = known.clone();
-        change(&mut changed);
-        changed.save(&self.storage, user).await.map_err(SubscriptionError::NotWritten)?;
-        *known = changed;
-        Ok(())
-    }
-
     /// Makes a group known, in place of one of its name.
     fn put(&self, definition: Definition) {
         let definition = Arc::new(definition);
@@ -356,33 +250,6 @@ impl Subscriptions {
     fn groups_mut(&self) -> RwLockWriteGuard<'_, Groups> {
         self.groups.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn validate_start(&self, source: &Source, start: Start) -> Result<(), InvalidSettings> {
-        match (source, start) {
-            (Source::All(_), Start::At(position))
-                if position > *self.storage.committed().borrow() =>
-            {
-                Err(InvalidSettings::StartBeyondEnd)
-            }
-            (Source::All(_) | Source::Stream(_), Start::At(_) | Start::Beginning | Start::End) => {
-                Ok(())
-            }
-        }
-    }
-
-    /// What the end is at this moment, for a group that starts there.
-    async fn end_of(
-        &self,
-        source: &Source,
-        start: Start,
-    ) -> Result<Option<EndWas>, SubscriptionError> {
-        let position = match (start, source) {
-            (Start::Beginning | Start::At(_), _) => return Ok(None),
-            (Start::End, Source::All(_)) => Some(*self.storage.committed().borrow()),
-            (Start::End, Source::Stream(stream)) => newest_revision(&self.storage, stream).await?,
-        };
-        Ok(Some(EndWas { position }))
-    }
 }
 
 /// The revision of the newest event of a stream, if it has any.
@@ -408,10 +275,4 @@ async fn ask<T>(
     let (reply, answer) = oneshot::channel();
     commands.send(command(reply)).await.ok()?;
     answer.await.ok()
-}
-
-/// Ends a group and waits until it has ended.
-async fn close(commands: &mpsc::Sender<Command>, closing: Closing) {
-    // No answer means that it has ended already.
-    let _ = ask(commands, |reply| Command::Close(closing, reply)).await;
 }

@@ -2,6 +2,8 @@
 //! consumers answer. It begins when somebody asks for the group, sleeps until there is something to
 //! do, and reads only while somebody is there to take what it reads.
 
+mod parking;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,11 +11,12 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::parking::Replay;
+use super::command::{Closing, Command, NewConsumer, Refused};
 use super::config::Definition;
-use super::consumers::{ConsumerId, Identity};
-use super::group::{Action, Effect, Group, Parking};
+use super::consumers::ConsumerId;
+use super::group::{Effect, Group, Parking};
 use super::hub::{Hub, Listening};
 use super::info::Info;
 use super::ledger::{Ledger, Parked};
@@ -27,46 +30,8 @@ use crate::storage::{ReadError, Storage, WriteError};
 /// Commands handled before anything else is done.
 const COMMANDS: usize = 256;
 
-/// Messages parked in one write.
-const PARKED_AT_ONCE: usize = 100;
-
 /// How long to wait before what could not be written is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
-
-#[derive(Debug)]
-pub(crate) enum Command {
-    Connect(NewConsumer, oneshot::Sender<Result<Inbox, Refused>>),
-    Ack(Vec<Uuid>),
-    Nack(Vec<Uuid>, Action, String),
-    Info(oneshot::Sender<Info>),
-    /// Deliver parked messages anew, those before this revision.
-    Replay(Option<u64>, oneshot::Sender<()>),
-    /// Drop all consumers and end.
-    Close(Closing, oneshot::Sender<()>),
-}
-
-/// What becomes of what is done and not saved yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closing {
-    Save,
-    /// As on EventStoreDB when a group is changed: it goes on from its checkpoint.
-    Forget,
-}
-
-#[derive(Debug)]
-pub(crate) struct NewConsumer {
-    pub(crate) identity: Identity,
-    /// Messages that it wants to hold at a time.
-    pub(crate) capacity: usize,
-}
-
-/// Why a consumer was not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    TooManyConsumers,
-    /// The group cannot go on: its stream is deleted for ever.
-    Dropped,
-}
 
 /// What a task is made of.
 #[derive(Debug)]
@@ -121,13 +86,6 @@ fn beginning(definition: &Definition) -> Option<u64> {
         Start::At(position) => position.checked_sub(1),
         Start::End => definition.end_was.and_then(|end_was| end_was.position),
     }
-}
-
-/// Parked messages that are to be delivered anew: these revisions of their stream.
-#[derive(Debug, Clone, Copy)]
-struct Replay {
-    next: u64,
-    before: u64,
 }
 
 type Running<T> = Option<BoxFuture<'static, T>>;
@@ -268,7 +226,6 @@ impl Task {
             }
         };
         tokio::select! {
-            biased;
             () = self.stopping.cancelled() => Woken::Stopping,
             command = self.commands.recv() => Woken::Command(command),
             page = finished(&mut self.page) => Woken::Page(page),
@@ -438,101 +395,6 @@ impl Task {
         }
         if let Some(position) = self.group.last_checkpoint(Instant::now()) {
             let _ = self.ledger.save(position, !self.has_checkpoint).await;
-        }
-    }
-
-    fn park(&mut self) {
-        if self.parking.is_some() || self.to_park.is_empty() {
-            return;
-        }
-        let count = self.to_park.len().min(PARKED_AT_ONCE);
-        let messages: Vec<Parking> = self.to_park.drain(..count).collect();
-        let (ledger, ids) = (self.ledger.clone(), self.ledger.new_ids(messages.len()));
-        self.parking = Some(Box::pin(async move {
-            loop {
-                match ledger.park(&messages, &ids).await {
-                    Err(error @ (WriteError::DiskFull | WriteError::Locked)) => {
-                        tracing::warn!(%error, "messages could not be parked yet");
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    parked => return (messages, parked),
-                }
-            }
-        }));
-    }
-
-    fn note_parked(&mut self, messages: &[Parking], parked: ParkResult) {
-        match parked {
-            Ok(last) => {
-                for message in messages {
-                    self.group.parked(message);
-                }
-                self.parked.next = last.map_or(self.parked.next, |last| last + 1);
-            }
-            // Nothing can be written any more: the messages stay undone and come again after the
-            // next start.
-            Err(error) => tracing::error!(%error, "messages could not be parked"),
-        }
-    }
-
-    fn begin_replay(&mut self, stop_at: Option<u64>) {
-        let before = stop_at.map_or(self.parked.next, |stop_at| stop_at.min(self.parked.next));
-        let next = self.replay.map_or(self.parked.first, |replay| replay.next);
-        if next < before {
-            self.replay = Some(Replay { next, before });
-            self.parked.first = before;
-            self.to_truncate = Some(before);
-        }
-    }
-
-    fn replay_on(&mut self) {
-        if let Some(Replay { next, before }) = self.replay
-            && self.replaying.is_none()
-            && self.group.wants_page()
-        {
-            let (ledger, limit) = (self.ledger.clone(), self.definition.settings.batch());
-            self.replaying =
-                Some(Box::pin(async move { ledger.parked_page(next, before, limit).await }));
-        }
-    }
-
-    fn replay_page(&mut self, page: ReplayPage) {
-        let (messages, next) = match page {
-            Ok(page) => page,
-            Err(ReadError::Stopping) => return,
-            Err(error) => {
-                tracing::error!(%error, "parked messages cannot be read: they are not replayed");
-                self.parked.first = self.replay.take().map_or(self.parked.first, |it| it.next);
-                return;
-            }
-        };
-        for message in messages {
-            // What a link pointed at may be gone; then there is nothing to deliver.
-            if message.event().is_some() {
-                self.group.replay(message);
-            }
-        }
-        self.replay = self
-            .replay
-            .map(|replay| Replay { next, ..replay })
-            .filter(|replay| replay.next < replay.before);
-    }
-
-    /// Parked messages are hidden once they are replayed and done: a stop before that brings them
-    /// again.
-    fn truncate(&mut self) {
-        if self.replay.is_none()
-            && self.replaying.is_none()
-            && self.truncating.is_none()
-            && self.group.replayed() == 0
-            && let Some(before) = self.to_truncate.take()
-        {
-            let ledger = self.ledger.clone();
-            self.truncating = Some(Box::pin(async move {
-                if let Err(error) = ledger.truncate(before).await {
-                    tracing::warn!(%error, "replayed messages may be replayed once more");
-                }
-            }));
         }
     }
 

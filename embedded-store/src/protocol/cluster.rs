@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status};
 use super::messages::cluster::{
     ClusterInfo, EndPoint, LEADER, MemberInfo, SupportedMethod, SupportedMethods,
 };
+use super::service::CalledAs;
 use super::{Context, convert, service};
 use crate::storage::ticks_now;
 
@@ -38,9 +39,9 @@ const GROUPS: &str = "event_store.client.persistent_subscriptions.persistentsubs
 #[expect(clippy::needless_pass_by_value, reason = "every handler is called like this")]
 pub(super) fn gossip(
     context: Arc<Context>,
-    _: Request<()>,
+    request: Request<()>,
 ) -> Ready<Result<Response<ClusterInfo>, Status>> {
-    let (address, port) = context.advertised.clone();
+    let (address, port) = address(&context, request.extensions().get());
     let member = MemberInfo {
         instance_id: Some(convert::uuid_as_text(context.instance_id())),
         time_stamp: i64::try_from(ticks_now()).unwrap_or(i64::MAX),
@@ -49,6 +50,19 @@ pub(super) fn gossip(
         http_end_point: Some(EndPoint { address, port: port.into() }),
     };
     ready(Ok(Response::new(ClusterInfo { members: vec![member] })))
+}
+
+/// Where the caller finds this server: where it was told to, or else where it has just found it, which
+/// is right through port forwarding and from other containers too.
+fn address(context: &Context, called_as: Option<&CalledAs>) -> (String, u16) {
+    let (host, port) = context.advertised.clone();
+    match called_as {
+        Some(CalledAs(name)) if !context.is_told_its_address => {
+            let host = name.host().trim_matches(['[', ']']).to_owned();
+            (host, name.port_u16().unwrap_or(port))
+        }
+        _ => (host, port),
+    }
 }
 
 pub(super) fn supported_methods(

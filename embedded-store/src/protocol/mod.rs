@@ -7,6 +7,7 @@ mod append;
 mod batch;
 mod cluster;
 mod convert;
+mod deadline;
 mod delete;
 mod messages;
 mod monitoring;
@@ -16,8 +17,8 @@ mod read;
 mod refusal;
 mod service;
 mod status;
-mod users;
 mod unsupported;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -25,10 +26,10 @@ mod tests;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
 use tonic::codegen::http;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::service::Routes;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 pub(crate) use self::cluster::VERSION;
@@ -51,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) max_append_size: usize,
     /// Host and port that clients are told.
     pub(crate) advertised: (String, u16),
+    /// Whether that was chosen, and not guessed from the listener.
+    pub(crate) is_told_its_address: bool,
     /// Tells this run of the server from others.
     pub(crate) instance: u64,
     pub(crate) subscriptions: AtomicU64,

@@ -16,7 +16,9 @@ use tonic::{Request, Response, Status, Streaming};
 use tower::service_fn;
 
 use super::persistent;
-use super::{Context, append, batch, cluster, delete, monitoring, operations, read, unsupported, users};
+use super::{
+    Context, append, batch, cluster, delete, monitoring, operations, read, unsupported, users,
+};
 
 /// Bytes that a question may have which carries no events.
 const QUESTION: usize = 1024 * 1024;
@@ -30,6 +32,10 @@ const AROUND_EVENTS: usize = 8 * 1024 * 1024;
 
 pub(super) type HttpResponse = http::Response<BoxBody>;
 pub(super) type Answering = BoxFuture<HttpResponse, Infallible>;
+
+/// The host and port by which the caller reached this server.
+#[derive(Debug, Clone)]
+pub(super) struct CalledAs(pub(super) http::uri::Authority);
 
 /// What a call that streams its answers gives back.
 pub(super) type Responses<A> = BoxStream<'static, Result<A, Status>>;
@@ -71,7 +77,9 @@ macro_rules! service {
                 let context = std::sync::Arc::clone(&self.0);
                 match request.uri().path().strip_prefix(concat!("/", $name, "/")) {
                     $(Some($method) => Box::pin(async move {
-                        Ok($crate::protocol::service::$shape(context, request, $handler).await)
+                        let patience = $crate::protocol::deadline::patience(request.headers());
+                        let call = $crate::protocol::service::$shape(context, request, $handler);
+                        Ok($crate::protocol::deadline::within(patience, call).await)
                     }),)+
                     _ => $crate::protocol::service::unimplemented(request.uri().path()),
                 }
@@ -193,6 +201,10 @@ where
     F: Future<Output = Result<Response<A>, Status>> + Send + 'static,
 {
     let mut grpc = grpc(QUESTION);
+    let mut request = request;
+    if let Some(name) = request.uri().authority().cloned() {
+        request.extensions_mut().insert(CalledAs(name));
+    }
     grpc.unary(service_fn(move |request| handler(Arc::clone(&context), request)), request).await
 }
 

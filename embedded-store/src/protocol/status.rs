@@ -129,7 +129,11 @@ pub(super) fn access_denied() -> Status {
 
 pub(super) fn user_not_found(login: &str) -> Status {
     let message = format!("User '{login}' is not found.");
-    with_trailers(Code::NotFound, message, &[("exception", "user-not-found"), ("login-name", login)])
+    with_trailers(
+        Code::NotFound,
+        message,
+        &[("exception", "user-not-found"), ("login-name", login)],
+    )
 }
 
 pub(super) fn user_conflict(login: &str) -> Status {
@@ -156,7 +160,11 @@ pub(super) fn not_read(error: &ReadingError) -> Status {
     }
 }
 
-pub(super) fn with_trailers(code: Code, message: String, trailers: &[(&'static str, &str)]) -> Status {
+pub(super) fn with_trailers(
+    code: Code,
+    message: String,
+    trailers: &[(&'static str, &str)],
+) -> Status {
     let mut metadata = MetadataMap::new();
     for (name, value) in trailers {
         // Stream names may hold what a header cannot; the message has them in full.

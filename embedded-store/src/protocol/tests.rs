@@ -17,9 +17,9 @@ use super::messages::cluster::{ClusterInfo, LEADER, SupportedMethods};
 use super::messages::read::{
     AllOptions, Amount, Content, Direction, Expression, FilterOn, FilterOptions, Filtering,
     FromPosition, FromRevision, Options as ReadOptions, ReadReq, ReadResp, Source, StreamOptions,
-    SubscriptionOptions, UuidForm, UuidOption,
+    SubscriptionOptions,
 };
-use super::messages::shared::{self, MetadataEntry, uuid::Value, wrong_expected_version};
+use super::messages::shared::{self, MetadataEntry, wrong_expected_version};
 use super::messages::write::{
     AppendContent, AppendReq, AppendResp, AppendResult, BatchAppendReq, BatchAppendResp,
     BatchDeadline, BatchOptions, BatchResult, DeleteReq, DeleteResp, ExpectedRevision,
@@ -137,20 +137,6 @@ fn trailer<'s>(status: &'s Status, name: &str) -> &'s str {
 }
 
 #[tokio::test]
-async fn a_wrong_revision_of_a_delete_is_named_in_the_trailers() {
-    let wire = Wire::new().await;
-    wire.append("s", vec![event(1), event(2)]).await.unwrap();
-    let request = DeleteReq { options: Some(target("s", ExpectedRevision::Revision(7))) };
-    let refusal = wire.ask::<_, DeleteResp>(&format!("{STREAMS}/Delete"), request).await;
-    let refusal = refusal.unwrap_err();
-    assert_eq!(refusal.code(), Code::FailedPrecondition);
-    assert_eq!(trailer(&refusal, "exception"), "wrong-expected-version");
-    assert_eq!(trailer(&refusal, "expected-version"), "7");
-    assert_eq!(trailer(&refusal, "actual-version"), "1");
-    assert_eq!(trailer(&refusal, "stream-name"), "s");
-}
-
-#[tokio::test]
 async fn metadata_cannot_be_deleted() {
     let wire = Wire::new().await;
     wire.append("$$s", vec![event(1)]).await.unwrap();
@@ -162,17 +148,6 @@ async fn metadata_cannot_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_read_of_an_ended_stream_fails_before_its_first_message() {
-    let wire = Wire::new().await;
-    let request = DeleteReq { options: Some(target("s", ExpectedRevision::Any(()))) };
-    wire.ask::<_, DeleteResp>(&format!("{STREAMS}/Tombstone"), request).await.unwrap();
-    let options = stream_options("s", FromRevision::Start(()), Amount::Count(1));
-    let refusal = wire.read(options).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::FailedPrecondition);
-    assert_eq!(trailer(&refusal, "exception"), "stream-deleted");
-}
-
-#[tokio::test]
 async fn an_append_that_is_too_large_is_told_the_limit() {
     let wire = Wire::new().await;
     let large = ProposedMessage { data: vec![0; 9_000].into(), ..event(1) };
@@ -180,15 +155,6 @@ async fn an_append_that_is_too_large_is_told_the_limit() {
     assert_eq!(refusal.code(), Code::InvalidArgument);
     assert_eq!(trailer(&refusal, "exception"), "maximum-append-size-exceeded");
     assert_eq!(trailer(&refusal, "maximum-append-size"), "10000");
-}
-
-#[tokio::test]
-async fn an_event_without_a_type_is_refused_as_such() {
-    let wire = Wire::new().await;
-    let mut nameless = event(1);
-    nameless.metadata.remove(0);
-    let refusal = wire.append("s", vec![nameless]).await.unwrap_err();
-    assert_eq!(trailer(&refusal, "exception"), "missing-required-metadata-property");
 }
 
 #[tokio::test]
@@ -217,30 +183,6 @@ async fn the_one_node_leads_and_lists_what_it_serves() {
     let methods = wire.ask::<_, SupportedMethods>(path, ()).await.unwrap().methods;
     assert!(methods.iter().any(|method| method.method_name == "batchappend"));
     assert!(!methods.iter().any(|method| method.service_name.contains("projections")));
-}
-
-#[tokio::test]
-async fn a_read_beyond_the_end_says_where_it_could_have_begun() {
-    let wire = Wire::new().await;
-    wire.append("s", vec![event(1), event(2)]).await.unwrap();
-    let beyond = stream_options("s", FromRevision::Revision(9), Amount::Count(5));
-    let said = wire.read_whole(beyond).await;
-    assert_eq!(said, [Content::FirstStreamPosition(2), Content::LastStreamPosition(1)]);
-}
-
-#[tokio::test]
-async fn ids_come_as_numbers_to_those_who_ask_for_them() {
-    let wire = Wire::new().await;
-    wire.append("s", vec![event(7)]).await.unwrap();
-    let form = Some(UuidForm::Structured(()));
-    let options = ReadOptions {
-        uuid_option: Some(UuidOption { form }),
-        ..stream_options("s", FromRevision::Start(()), Amount::Count(1))
-    };
-    let said = wire.read_whole(options).await;
-    let Content::Event(read) = &said[0] else { panic!("{said:?}") };
-    let id = read.event.as_ref().unwrap().id.as_ref().unwrap();
-    assert!(matches!(&id.value, Some(Value::Structured(id)) if id.least_significant_bits == 7));
 }
 
 #[tokio::test]
@@ -377,18 +319,6 @@ fn batch(
         proposed_messages: events,
         is_final: true,
     }
-}
-
-#[tokio::test]
-async fn a_batch_in_parts_is_written_with_its_last_part() {
-    let wire = Wire::new().await;
-    let mut first = batch(1, Some(ExpectedRevision::NoStream(())), vec![event(1)]);
-    first.is_final = false;
-    let last = batch(1, None, vec![event(2), event(3)]);
-    let answers: Vec<_> = wire.batches(stream::iter([first, last])).await.collect().await;
-    assert_eq!(answers.len(), 1);
-    let whole = stream_options("s", FromRevision::Start(()), Amount::Count(9));
-    assert_eq!(wire.read_whole(whole).await.last(), Some(&Content::LastStreamPosition(2)));
 }
 
 #[tokio::test]

@@ -1,36 +1,19 @@
-//! Recognises callers and lets them through or not. Remembers what it looked up: verified passwords
-//! and access lists. What is remembered is never older than the newest event: before it is used, the
-//! events that were committed since are looked at, and whatever they change is forgotten.
+//! Recognises callers and lets them through or not.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use lru::LruCache;
-use tokio::sync::watch;
 
 use super::access_list::{Settings, StreamAccess, permits};
 use super::action::Action;
 use super::caller::{Caller, Credentials};
-use super::passwords::{HashingFailed, Passwords, Print};
+use super::memory::{Access, Memory, SETTINGS};
+use super::passwords::{HashingFailed, Passwords, Prints};
 use super::policy::{Verdict, judge};
-use super::users::{Users, login_of, newest};
+use super::users::{Users, newest};
 use crate::semantics::names;
 use crate::storage::{ReadError, Storage};
 
-/// Streams whose access list is remembered, most of them having none.
-const LISTS: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
-
-/// Users whose password is remembered, and as many logins with a wrong one.
-const USERS: NonZeroUsize = NonZeroUsize::new(1_024).unwrap();
-
 /// Bytes of the longest login that is remembered with a wrong password.
 const LONGEST_REFUSED: usize = 256;
-
-/// Records looked at together when catching up.
-const PAGE: usize = 512;
-
-/// The stream that holds the default access lists.
-const SETTINGS: &str = "$settings";
 
 /// Why a caller is not let through.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +29,12 @@ pub(crate) enum Denial {
     Read(#[from] ReadError),
 }
 
-/// What a stream's metadata say about access, if anything.
-type Access = Option<Arc<StreamAccess>>;
-
 #[derive(Debug)]
 pub(crate) struct Guard {
     storage: Storage,
     users: Arc<Users>,
     passwords: Arc<Passwords>,
+    prints: Prints,
     /// Whether callers without credentials may be let in by access lists.
     anonymous_streams: bool,
     memory: Mutex<Memory>,
@@ -63,11 +44,11 @@ impl Guard {
     pub(crate) fn new(
         storage: Storage,
         users: Arc<Users>,
-        passwords: Arc<Passwords>,
+        (passwords, prints): (Arc<Passwords>, Prints),
         anonymous_streams: bool,
     ) -> Self {
         let memory = Mutex::new(Memory::new(storage.clone()));
-        Self { storage, users, passwords, anonymous_streams, memory }
+        Self { storage, users, passwords, prints, anonymous_streams, memory }
     }
 
     /// Whether whoever sent this `authorization` header may do this.
@@ -110,7 +91,7 @@ impl Guard {
         let Some(user) = user.filter(|_| verified) else {
             tracing::warn!(login, "a caller gave a wrong login or password, or is disabled");
             if login.len() <= LONGEST_REFUSED {
-                let print = self.passwords.print(&password);
+                let print = self.prints.of(&password);
                 self.memory().remember(era, |memory| {
                     memory.refused.put(login.into(), print);
                 });
@@ -118,7 +99,7 @@ impl Guard {
             return Err(Denial::Unauthenticated);
         };
         let caller = Arc::new(Caller::user(&login, user.groups));
-        let known = (self.passwords.print(&password), Arc::clone(&caller));
+        let known = (self.prints.of(&password), Arc::clone(&caller));
         self.memory().remember(era, |memory| {
             memory.users.put(login.into(), known);
         });
@@ -134,9 +115,9 @@ impl Guard {
             (memory.users.get(&**login).cloned(), memory.refused.get(&**login).cloned())
         };
         match known {
-            Some((print, caller)) if self.passwords.matches(password, &print) => Some(Ok(caller)),
+            Some((print, caller)) if self.prints.matches(password, &print) => Some(Ok(caller)),
             Some(_) | None => {
-                let is_refused = self.passwords.matches(password, &refused?);
+                let is_refused = self.prints.matches(password, &refused?);
                 is_refused.then_some(Err(Denial::Unauthenticated))
             }
         }
@@ -182,103 +163,13 @@ impl Guard {
     }
 }
 
-/// What was looked up, as of a position in the log.
-#[derive(Debug)]
-struct Memory {
-    storage: Storage,
-    committed: watch::Receiver<u64>,
-    examined: u64,
-    /// Counts the changes of what can be remembered.
-    era: u64,
-    lists: LruCache<Box<str>, Access>,
-    settings: Option<Arc<Settings>>,
-    users: LruCache<Box<str>, (Print, Arc<Caller>)>,
-    /// The last wrong password for a login, there being a user or not: a client that goes on trying
-    /// the same costs nothing.
-    refused: LruCache<Box<str>, Print>,
-}
-
-impl Memory {
-    fn new(storage: Storage) -> Self {
-        let committed = storage.committed();
-        let examined = *committed.borrow();
-        Self {
-            storage,
-            committed,
-            examined,
-            era: 0,
-            lists: LruCache::new(LISTS),
-            settings: None,
-            users: LruCache::new(USERS),
-            refused: LruCache::new(USERS),
-        }
-    }
-
-    /// Forgets what has changed since the last time. Every event is looked at once.
-    fn caught_up(&mut self) -> &mut Self {
-        let committed = *self.committed.borrow();
-        while self.examined < committed {
-            let events = self.storage.recent_after(self.examined, PAGE).unwrap_or_default();
-            if events.is_empty() {
-                // Too many, or none of them is in memory any more.
-                self.forget_everything();
-                self.examined = committed;
-            }
-            for event in &events {
-                if event.position != self.examined + 1 {
-                    // What stood there was removed from the log, whatever it changed.
-                    self.forget_everything();
-                }
-                self.examined = event.position;
-                self.forget(&event.stream);
-            }
-        }
-        self
-    }
-
-    /// Keeps what was looked up in an era, unless something changed since.
-    fn remember(&mut self, era: u64, keep: impl FnOnce(&mut Self)) {
-        if self.caught_up().era == era {
-            keep(self);
-        }
-    }
-
-    /// An event was appended to this stream.
-    fn forget(&mut self, stream: &str) {
-        if !stream.starts_with('$') {
-            return;
-        }
-        let (original, login) = (names::original_of(stream), login_of(stream));
-        if let Some(original) = original {
-            self.lists.pop(original);
-        }
-        if let Some(login) = login {
-            self.users.pop(login);
-            self.refused.pop(login);
-        }
-        if stream == SETTINGS || original == Some(SETTINGS) {
-            self.settings = None;
-        }
-        if original.is_some() || login.is_some() || stream == SETTINGS {
-            self.era += 1;
-        }
-    }
-
-    fn forget_everything(&mut self) {
-        self.lists.clear();
-        self.users.clear();
-        self.refused.clear();
-        self.settings = None;
-        self.era += 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
 
     use super::*;
     use crate::event::Proposed;
+    use crate::security::memory::PAGE;
     use crate::security::users::NewUser;
     use crate::semantics::append::Expected;
     use crate::storage::{Change, Write};
@@ -291,7 +182,7 @@ mod tests {
 
     async fn fixture() -> Fixture {
         let storage = Storage::open(None, false).unwrap();
-        let passwords = Arc::new(Passwords::new().unwrap());
+        let passwords = Arc::new(Passwords::new());
         let users = Arc::new(Users::new(storage.clone(), Arc::clone(&passwords)));
         let new = NewUser {
             login_name: "ann".to_owned(),
@@ -300,7 +191,12 @@ mod tests {
             password: "one".into(),
         };
         users.create(new).await.unwrap();
-        let guard = Guard::new(storage.clone(), Arc::clone(&users), passwords, false);
+        let guard = Guard::new(
+            storage.clone(),
+            Arc::clone(&users),
+            (passwords, Prints::new().unwrap()),
+            false,
+        );
         Fixture { guard, storage, users }
     }
 

@@ -36,8 +36,6 @@ pub(crate) enum HashingFailed {
 pub(crate) struct Passwords {
     permits: Arc<Semaphore>,
     waiting: Semaphore,
-    /// Of this run only: a print of a password is worth nothing outside this process.
-    print_key: hmac::Key,
 }
 
 /// The right to compute one hash.
@@ -85,6 +83,19 @@ impl Turn {
     }
 }
 
+impl Passwords {
+    pub(crate) fn new() -> Self {
+        Self { permits: Arc::new(Semaphore::new(AT_A_TIME)), waiting: Semaphore::new(WAITING) }
+    }
+
+    /// Waits until a hash may be computed.
+    pub(crate) async fn turn(&self) -> Result<Turn, HashingFailed> {
+        let _waiting = self.waiting.try_acquire().map_err(|_| HashingFailed::Busy)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map(Turn).map_err(|_| HashingFailed::Broken)
+    }
+}
+
 /// Tells whether a password is one that was verified before. Not the password, nor a hash to attack.
 #[derive(Clone)]
 pub(crate) struct Print(hmac::Tag);
@@ -95,29 +106,24 @@ impl std::fmt::Debug for Print {
     }
 }
 
-impl Passwords {
+/// Makes prints of passwords, with a key of its own: they are worth nothing outside this process.
+#[derive(Debug)]
+pub(crate) struct Prints(hmac::Key);
+
+impl Prints {
     pub(crate) fn new() -> Result<Self, HashingFailed> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        let print_key = key.map_err(|Unspecified| HashingFailed::Broken)?;
-        let permits = Arc::new(Semaphore::new(AT_A_TIME));
-        Ok(Self { permits, waiting: Semaphore::new(WAITING), print_key })
+        key.map(Self).map_err(|Unspecified| HashingFailed::Broken)
     }
 
-    /// Waits until a hash may be computed.
-    pub(crate) async fn turn(&self) -> Result<Turn, HashingFailed> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| HashingFailed::Busy)?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        permit.map(Turn).map_err(|_| HashingFailed::Broken)
-    }
-
-    pub(crate) fn print(&self, password: &SecretString) -> Print {
-        Print(hmac::sign(&self.print_key, password.expose_secret().as_bytes()))
+    pub(crate) fn of(&self, password: &SecretString) -> Print {
+        Print(hmac::sign(&self.0, password.expose_secret().as_bytes()))
     }
 
     /// Whether the print is that of this password; takes the same time for any.
     pub(crate) fn matches(&self, password: &SecretString, print: &Print) -> bool {
         let password = password.expose_secret().as_bytes();
-        hmac::verify(&self.print_key, password, print.0.as_ref()).is_ok()
+        hmac::verify(&self.0, password, print.0.as_ref()).is_ok()
     }
 }
 
@@ -135,7 +141,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_is_salted_and_verifies_its_password_only() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         let first = hash(&passwords, "changeit").await;
         assert_ne!(first, hash(&passwords, "changeit").await);
         assert!(first.starts_with("$argon2id$") && !first.contains("changeit"), "{first}");
@@ -145,14 +151,14 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_verifies_against_no_hash_or_a_broken_one() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         assert!(!verifies(&passwords, "changeit", None).await);
         assert!(!verifies(&passwords, "changeit", Some("")).await);
     }
 
     #[tokio::test]
     async fn who_would_wait_for_too_long_is_told_at_once() {
-        let passwords = Passwords::new().unwrap();
+        let passwords = Passwords::new();
         let taken = [passwords.turn().await.unwrap(), passwords.turn().await.unwrap()];
         let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(passwords.turn())).collect();
         for turn in &mut waiting {
@@ -177,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_print_recognises_its_password_in_this_run_only() {
-        let passwords = Passwords::new().unwrap();
-        let print = passwords.print(&SecretString::from("changeit"));
-        assert!(passwords.matches(&SecretString::from("changeit"), &print));
-        assert!(!passwords.matches(&SecretString::from("other"), &print));
-        assert!(!Passwords::new().unwrap().matches(&SecretString::from("changeit"), &print));
+        let prints = Prints::new().unwrap();
+        let print = prints.of(&SecretString::from("changeit"));
+        assert!(prints.matches(&SecretString::from("changeit"), &print));
+        assert!(!prints.matches(&SecretString::from("other"), &print));
+        assert!(!Prints::new().unwrap().matches(&SecretString::from("changeit"), &print));
     }
 }

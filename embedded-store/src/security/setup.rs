@@ -6,7 +6,7 @@ use super::access_list::ADMINS;
 use super::action::Action;
 use super::caller::{ADMIN, OPERATORS, OPS};
 use super::guard::{Denial, Guard};
-use super::passwords::Passwords;
+use super::passwords::{Passwords, Prints};
 use super::users::{NewUser, Users, UsersError};
 use crate::error::Error;
 use crate::options::Authentication;
@@ -26,8 +26,7 @@ impl Security {
         storage: Storage,
         authentication: Option<&Authentication>,
     ) -> Result<Self, Error> {
-        let passwords = Passwords::new().map_err(|error| Error::Users(error.into()))?;
-        let passwords = Arc::new(passwords);
+        let passwords = Arc::new(Passwords::new());
         let users = Arc::new(Users::new(storage.clone(), Arc::clone(&passwords)));
         let Some(authentication) = authentication else { return Ok(Self { users, guard: None }) };
         create_first(&users, authentication)
@@ -36,7 +35,8 @@ impl Security {
             .then_some(())
             .ok_or(Error::NoAdmin)?;
         let anonymous_streams = authentication.anonymous_streams;
-        let guard = Guard::new(storage, Arc::clone(&users), passwords, anonymous_streams);
+        let prints = Prints::new().map_err(|error| Error::Users(error.into()))?;
+        let guard = Guard::new(storage, Arc::clone(&users), (passwords, prints), anonymous_streams);
         Ok(Self { users, guard: Some(guard) })
     }
 

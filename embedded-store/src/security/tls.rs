@@ -164,15 +164,40 @@ mod tests {
         Encryption::new(tls, Path::new("unused"), "localhost")
     }
 
-    #[test]
-    fn a_new_certificate_is_taken_when_it_is_there_and_a_bad_one_is_not() {
+    /// Whether a new connection is encrypted with the certificate that stands in the file now.
+    async fn shows_what_is_in(directory: &Path, encryption: &Encryption) -> bool {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(directory.join("node.crt")).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let (accepted, connected) = tokio::join!(
+            encryption.acceptor().accept(server),
+            connector.connect("localhost".try_into().unwrap(), client),
+        );
+        assert_eq!(accepted.is_ok(), connected.is_ok());
+        connected.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_new_certificate_is_shown_when_it_is_there_and_a_bad_one_is_not() {
         let directory = TempDir::new().unwrap();
-        let encryption = open(&files(directory.path())).unwrap();
+        let path = directory.path();
+        let encryption = open(&files(path)).unwrap();
         assert!(!encryption.reload().unwrap());
-        files(directory.path());
+        assert!(shows_what_is_in(path, &encryption).await);
+        files(path);
+        assert!(!shows_what_is_in(path, &encryption).await);
         assert!(encryption.reload().unwrap());
-        fs::write(directory.path().join("node.key"), "nonsense").unwrap();
-        assert!(encryption.reload().is_err());
+        assert!(shows_what_is_in(path, &encryption).await);
+        fs::write(path.join("node.key"), "nonsense").unwrap();
+        encryption.reload().unwrap_err();
+        assert!(shows_what_is_in(path, &encryption).await);
     }
 
     #[test]

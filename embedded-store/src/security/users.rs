@@ -313,7 +313,7 @@ mod tests {
 
     fn users() -> Users {
         let storage = Storage::open(None, false).unwrap();
-        Users::new(storage, Arc::new(Passwords::new().unwrap()))
+        Users::new(storage, Arc::new(Passwords::new()))
     }
 
     fn ann(password: &str) -> NewUser {

@@ -145,14 +145,16 @@ fn remove_from(
 /// page is free, or the database is an old one, whose free pages only later events use again.
 pub(crate) fn shrink(connection: &Connection) -> rusqlite::Result<bool> {
     let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0));
-    if number("auto_vacuum")? != INCREMENTAL || number("freelist_count")? == 0 {
+    let free = number("freelist_count")?;
+    if number("auto_vacuum")? != INCREMENTAL || free == 0 {
         return Ok(true);
     }
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
     drop(rows);
-    Ok(number("freelist_count")? == 0)
+    let left = number("freelist_count")?;
+    Ok(left == 0 || left >= free)
 }
 
 /// Writes the whole database anew, without free pages and able to give them back from then on. Takes

@@ -27,31 +27,30 @@ mod writer;
 mod tests;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub(crate) use self::audit::{Found, NamesQuery, RecentStreams, Search};
 pub(crate) use self::backup::{copy, sync};
 pub(crate) use self::compact::Candidates;
-pub(crate) use self::import::{Importer, Judged, events, last_position};
-pub(crate) use self::offline::{Format, database_in, open_offline, reader};
-pub(crate) use self::verify::{Findings, verify};
-pub(crate) use self::audit::{Found, NamesQuery, RecentStreams, Search};
 pub(crate) use self::counters::{Counted, Counter, Counters};
 use self::directory::DataDir;
+pub(crate) use self::import::{Importer, Judged, events, last_position};
+pub(crate) use self::offline::{Format, database_in, open_offline, reader};
 pub(crate) use self::readers::{
     Direction, From, LogPage, LogQuery, ReadError, StreamEvents, StreamPage, StreamQuery,
 };
-pub use self::recovery::Recovery;
 use self::recovery::Folded;
+pub use self::recovery::Recovery;
 pub(crate) use self::scan::{Item, Scan};
 use self::tail::Tail;
+pub(crate) use self::verify::{Findings, verify};
 pub(crate) use self::writer::ticks_now;
-pub(crate) use self::writer::{Progress, Step};
 use self::writer::{Memory, Message, Reply, Writer};
+pub(crate) use self::writer::{Progress, Step};
 use crate::error::{Error, Failure};
 use crate::event::{Proposed, Recorded};
 use crate::semantics::append::Expected;
@@ -137,7 +136,6 @@ pub(crate) struct Storage {
     queue: mpsc::Sender<Message>,
     queue_bytes: Arc<Semaphore>,
     committed: watch::Receiver<u64>,
-    commits: Arc<AtomicU64>,
     failure: watch::Receiver<Option<Failure>>,
     tail: Arc<Tail>,
     readers: Arc<readers::Readers>,
@@ -173,17 +171,14 @@ impl Storage {
         let (committed, committed_receiver) = watch::channel(memory.last_position);
         let (failure, failure_receiver) = watch::channel(None);
         let counters = Arc::new(Counters::default());
-        let readers =
-            Arc::new(readers::Readers::new(directory.database(), Arc::clone(&counters)));
+        let readers = Arc::new(readers::Readers::new(directory.database(), Arc::clone(&counters)));
         let tail = Arc::new(Tail::default());
-        let commits = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             connection,
             memory,
             tail: Arc::clone(&tail),
             counters: Arc::clone(&counters),
             committed,
-            commits: Arc::clone(&commits),
             failure,
             unclean: folded != Folded::Yes,
             blocked: folded == Folded::NoSpace,
@@ -197,7 +192,6 @@ impl Storage {
             queue: sender,
             queue_bytes: Arc::new(Semaphore::new(QUEUE_BYTES as usize)),
             committed: committed_receiver,
-            commits,
             failure: failure_receiver,
             tail,
             readers,
@@ -230,7 +224,7 @@ impl Storage {
 
     /// How often something was committed since the log was opened.
     pub(crate) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+        self.counters.commits.get()
     }
 
     /// What the start found of the server before.
@@ -319,7 +313,9 @@ impl Storage {
 
     /// Streams after this number that have something to remove.
     pub(crate) async fn compactable(&self, after: i64) -> Result<Candidates, ReadError> {
-        self.readers.run(move |connection| compact::candidates(connection, after, ticks_now())).await
+        self.readers
+            .run(move |connection| compact::candidates(connection, after, ticks_now()))
+            .await
     }
 
     /// Lets the writer do a piece of a compaction when its turn comes.

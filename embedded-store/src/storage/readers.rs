@@ -8,9 +8,9 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::checksum::{self, Damaged};
 use super::counters::Counters;
 use super::scan::{Item, Scan};
-use super::checksum::{self, Damaged};
 use super::{recovery, schema, sql};
 use crate::event::{Recorded, TOMBSTONE};
 use crate::semantics::names;

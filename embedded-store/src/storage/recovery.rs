@@ -44,8 +44,7 @@ pub(super) enum Folded {
 /// and `SQLite` would take it for committed, although it is on no disk. So the write-ahead log is
 /// written again before anything is made of it.
 pub(super) fn examine(directory: &DataDir, durable: bool) -> Result<Recovery, Error> {
-    let unreadable =
-        |source| Error::DataDir { path: directory.path().to_owned(), source };
+    let unreadable = |source| Error::DataDir { path: directory.path().to_owned(), source };
     let log = directory.write_ahead_log();
     let found = wal::examine(&log).map_err(unreadable)?;
     let Some(found) = found else { return Ok(Recovery { clean: true, ..Recovery::default() }) };

@@ -161,14 +161,14 @@ fn is_big_endian(header: &[u8; HEADER]) -> bool {
     word(header, 0) & 1 == 1
 }
 
-fn add(big_endian: bool, mut sum: Sum, bytes: &[u8]) -> Sum {
+fn add(big_endian: bool, sum: Sum, bytes: &[u8]) -> Sum {
     let number = if big_endian { u32::from_be_bytes } else { u32::from_le_bytes };
-    for eight in bytes.as_chunks::<8>().0 {
-        let [a, b, c, d, e, f, g, h] = *eight;
-        sum.0 = sum.0.wrapping_add(number([a, b, c, d])).wrapping_add(sum.1);
-        sum.1 = sum.1.wrapping_add(number([e, f, g, h])).wrapping_add(sum.0);
+    let (mut first, mut second) = sum;
+    for words in bytes.as_chunks::<4>().0.as_chunks::<2>().0 {
+        first = first.wrapping_add(number(words[0])).wrapping_add(second);
+        second = second.wrapping_add(number(words[1])).wrapping_add(first);
     }
-    sum
+    (first, second)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {

@@ -6,19 +6,18 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
+use super::compact::{self, Candidate, Removed};
 use super::counters::Counters;
 use super::directory::DataDir;
 use super::heads::{Heads, RecentIds};
+use super::recovery::{self, Folded};
 use super::tail::Tail;
 use super::transaction::{Committed, Transaction};
-use super::compact::{self, Candidate, Removed};
-use super::recovery::{self, Folded};
 use super::{Change, Write, WriteError, Written, checksum, schema, sql};
 use crate::error::Failure;
 
@@ -103,8 +102,6 @@ pub(super) struct Writer {
     pub(super) tail: Arc<Tail>,
     pub(super) counters: Arc<Counters>,
     pub(super) committed: watch::Sender<u64>,
-    /// Commits that wrote something.
-    pub(super) commits: Arc<AtomicU64>,
     pub(super) failure: watch::Sender<Option<Failure>>,
     /// What was destroyed may still stand in the write-ahead log.
     pub(super) unclean: bool,
@@ -180,9 +177,9 @@ impl Writer {
         let failure = self.failure.borrow().clone();
         let answers = match failure {
             Some(failure) => Err(WriteError::Failed(failure)),
-            None => self.unblock().and_then(|()| {
-                self.write(&batch).map_err(|error| self.recover(error))
-            }),
+            None => self
+                .unblock()
+                .and_then(|()| self.write(&batch).map_err(|error| self.recover(error))),
         };
         match answers {
             Ok(answers) => {
@@ -217,9 +214,7 @@ impl Writer {
                     answers.push(None);
                     continue;
                 }
-                Change::Append(events) => {
-                    transaction.append(&write.stream, write.expected, events)
-                }
+                Change::Append(events) => transaction.append(&write.stream, write.expected, events),
                 Change::Delete => transaction.delete(&write.stream, write.expected),
                 Change::Tombstone => transaction.tombstone(&write.stream, write.expected),
             };
@@ -240,7 +235,6 @@ impl Writer {
         }
         let bytes = events.iter().map(|event| event.metadata.len() + event.data.len()).sum();
         self.counters.committed(events.len(), bytes, began.elapsed());
-        self.commits.fetch_add(1, Ordering::Relaxed);
         if scrubbed {
             // What was destroyed may be among the new events as well: they are read from the disk.
             self.tail.clear();
@@ -304,8 +298,8 @@ impl Writer {
     /// `SQLite` folds the write-ahead log into the database by itself, after every few thousand
     /// pages, and keeps quiet when that fails. Nothing is lost then, but the log grows for ever.
     fn fold_when_long(&mut self) {
-        let long = fs::metadata(self.directory.write_ahead_log())
-            .is_ok_and(|log| log.len() > LONG_LOG);
+        let long =
+            fs::metadata(self.directory.write_ahead_log()).is_ok_and(|log| log.len() > LONG_LOG);
         if long && self.failure.borrow().is_none() {
             let fold = sql::empty_write_ahead_log;
             let folded = schema::with_patience(&self.connection, Duration::ZERO, fold);

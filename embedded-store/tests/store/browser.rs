@@ -50,8 +50,8 @@ pub(crate) struct Page {
     next: AtomicU64,
     session: String,
     heard: Arc<Heard>,
-    // The browser ends with the page, then its profile goes.
-    _browser: Child,
+    // Ends with the page at the latest; then its profile goes.
+    browser: Child,
     _profile: TempDir,
 }
 
@@ -76,7 +76,7 @@ impl Page {
             next: AtomicU64::new(1),
             session: String::new(),
             heard,
-            _browser: browser,
+            browser,
             _profile: profile,
         };
         let target = page.command("Target.createTarget", json!({ "url": "about:blank" })).await;
@@ -91,12 +91,13 @@ impl Page {
     }
 
     async fn command(&self, method: &str, parameters: Value) -> Value {
-        let answer = self.answer(method, parameters).await;
+        let answer = self.answer(method, parameters).await.expect("the browser is gone");
         assert!(answer.get("error").is_none(), "{method}: {answer}");
         answer["result"].clone()
     }
 
-    async fn answer(&self, method: &str, parameters: Value) -> Value {
+    /// What the browser answers to a command, unless it ends before.
+    async fn answer(&self, method: &str, parameters: Value) -> Option<Value> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.heard.answers.lock().unwrap().insert(id, answer);
@@ -106,7 +107,7 @@ impl Page {
         }
         let sent = self.commands.lock().await.send(Message::text(command.to_string())).await;
         sent.unwrap();
-        soon(answered).await.unwrap()
+        soon(answered).await.ok()
     }
 
     /// The value of an expression in the page; of a promise, what it comes to.
@@ -134,7 +135,7 @@ impl Page {
             loop {
                 let parameters =
                     json!({ "expression": waiting, "awaitPromise": true, "returnByValue": true });
-                let answer = self.answer("Runtime.evaluate", parameters).await;
+                let answer = self.answer("Runtime.evaluate", parameters).await.unwrap();
                 if answer["result"]["result"]["value"] == true {
                     return;
                 }
@@ -184,8 +185,12 @@ impl Page {
         self.evaluate(&format!("{find}.click()")).await;
     }
 
-    /// Nothing was asked of anybody but `origin`, and the browser had nothing to complain about.
-    pub(crate) fn was_clean(&self, origin: &str) {
+    /// Closes the browser. Nothing was asked of anybody but `origin`, and there was nothing to
+    /// complain about.
+    pub(crate) async fn was_clean(mut self, origin: &str) {
+        self.session.clear();
+        self.answer("Browser.close", json!({})).await;
+        soon(self.browser.wait()).await.unwrap();
         let complaints = self.heard.complaints.lock().unwrap();
         assert!(complaints.is_empty(), "{complaints:#?}");
         let requests = self.heard.requests.lock().unwrap();
@@ -263,4 +268,6 @@ async fn listen(mut notices: SplitStream<Socket>, heard: Arc<Heard>) {
             Some(_) | None => {}
         }
     }
+    // Whoever still waits for an answer gets none.
+    heard.answers.lock().unwrap().clear();
 }

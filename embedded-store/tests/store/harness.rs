@@ -83,10 +83,12 @@ impl Store {
         events.iter().map(number).collect()
     }
 
-    /// Everything in the log, in order.
+    /// Everything in the log, in order, but for what the server itself begins it with.
     pub(crate) async fn log(&self) -> Vec<RecordedEvent> {
         let options = ReadAllOptions::default().position(StreamPosition::Start);
-        read_all(&self.client, &options).await
+        let mut log = read_all(&self.client, &options).await;
+        log.retain(|event| event.stream_id != "$$$scavenges");
+        log
     }
 }
 

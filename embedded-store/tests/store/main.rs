@@ -12,6 +12,7 @@ mod lifecycle;
 mod maintenance_backup;
 mod maintenance_checksums;
 mod maintenance_compaction;
+mod maintenance_kill;
 mod maintenance_lines;
 mod maintenance_operations;
 mod persistent;

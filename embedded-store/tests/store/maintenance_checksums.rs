@@ -29,7 +29,19 @@ fn check(directory: &Path) -> Verified {
     verify(directory, Depth::Full, &mut |_| ()).unwrap()
 }
 
-/// Two streams, `a` with the numbers 0 to 4 and `b` with 5 to 9: the positions from 1 on.
+/// Finds an event in a statement.
+fn at(stream: &str, revision: u64) -> String {
+    format!("stream = (SELECT id FROM stream WHERE name = '{stream}') AND revision = {revision}")
+}
+
+/// Where an event stands in the log.
+fn position(directory: &Path, stream: &str, revision: u64) -> u64 {
+    let connection = Connection::open(directory.join("events.sqlite")).unwrap();
+    let query = format!("SELECT position FROM event WHERE {}", at(stream, revision));
+    connection.query_row(&query, [], |row| row.get::<_, u32>(0)).unwrap().into()
+}
+
+/// Two streams, `a` with the numbers 0 to 4 and `b` with 5 to 9.
 async fn filled() -> TempDir {
     let directory = TempDir::new().unwrap();
     let store = store_in(&directory).await;
@@ -43,7 +55,9 @@ async fn filled() -> TempDir {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_event_ends_a_read_with_data_loss_and_other_reads_go_on() {
     let directory = filled().await;
-    tamper(directory.path(), "UPDATE event SET data = CAST('{}' AS BLOB) WHERE position = 4");
+    let damage = format!("UPDATE event SET data = CAST('{{}}' AS BLOB) WHERE {}", at("a", 3));
+    tamper(directory.path(), &damage);
+    let position = position(directory.path(), "a", 3);
     let store = store_in(&directory).await;
 
     let mut stream = store.client.read_stream("a", &ReadStreamOptions::default()).await.unwrap();
@@ -52,16 +66,17 @@ async fn a_damaged_event_ends_a_read_with_data_loss_and_other_reads_go_on() {
         assert_eq!(event.get_original_event().revision, revision);
     }
     let error = soon(stream.next()).await.unwrap_err().to_string();
-    assert!(error.contains("event 3 of stream 'a', at position 4"), "{error}");
+    let wanted = format!("event 3 of stream 'a', at position {position}");
+    assert!(error.contains(&wanted), "{error}");
     assert!(error.contains("backup"), "{error}");
 
     let options = ReadAllOptions::default().position(StreamPosition::Start);
     let mut log = store.client.read_all(&options).await.unwrap();
-    for _ in 0..3 {
+    for _ in 1..position {
         soon(log.next()).await.unwrap().unwrap();
     }
     let error = soon(log.next()).await.unwrap_err().to_string();
-    assert!(error.contains("at position 4"), "{error}");
+    assert!(error.contains(&wanted), "{error}");
 
     assert_eq!(store.numbers("b").await, [5, 6, 7, 8, 9]);
     let later = ReadStreamOptions::default().position(StreamPosition::Position(4));
@@ -78,7 +93,10 @@ async fn only_a_stream_whose_metadata_are_damaged_takes_no_more_writes() {
     let options = eventstore::AppendToStreamOptions::default();
     store.client.set_stream_metadata("a", &options, &metadata).await.unwrap();
     stop(&store.server).await;
-    tamper(directory.path(), "UPDATE event SET data = CAST('{}' AS BLOB) WHERE kind = '$metadata'");
+    tamper(
+        directory.path(),
+        "UPDATE event SET data = CAST('{}' AS BLOB) WHERE data LIKE '%maxCount%'",
+    );
 
     let store = store_in(&directory).await;
     let any = eventstore::ExpectedRevision::Any;
@@ -105,8 +123,10 @@ async fn whatever_is_changed_in_a_row_is_found() {
         let copy = TempDir::new().unwrap();
         let database = |directory: &Path| directory.join("events.sqlite");
         std::fs::copy(database(directory.path()), database(copy.path())).unwrap();
-        tamper(copy.path(), &format!("UPDATE event SET {column} = {other} WHERE position = 7"));
-        let damaged = Problem::Damaged { stream: "b".into(), revision: 1, position: 7 };
+        let change = format!("UPDATE event SET {column} = {other} WHERE {}", at("b", 1));
+        tamper(copy.path(), &change);
+        let position = position(copy.path(), "b", 1);
+        let damaged = Problem::Damaged { stream: "b".into(), revision: 1, position };
         let problems = check(copy.path()).problems;
         assert!(problems.contains(&damaged), "{column}: {problems:?}");
     }
@@ -119,25 +139,28 @@ async fn whatever_is_missing_or_out_of_place_is_found() {
         tamper(directory.path(), statement);
         check(directory.path()).problems
     };
+    let a = "stream = (SELECT id FROM stream WHERE name = 'a')";
+    let first = position(filled().await.path(), "a", 0);
     assert_eq!(
-        found("DELETE FROM event WHERE position = 3").await,
+        found(&format!("DELETE FROM event WHERE {}", at("a", 2))).await,
         [Problem::Gap { stream: "a".into(), first: 0, last: 4, events: 4 }]
     );
     assert_eq!(
-        found("DELETE FROM event WHERE position = 1").await,
+        found(&format!("DELETE FROM event WHERE {}", at("a", 0))).await,
         [Problem::Beginning { stream: "a".into(), first: 1, expected: 0 }]
     );
     assert_eq!(
-        found("DELETE FROM event WHERE position < 6").await,
+        found(&format!("DELETE FROM event WHERE {a}")).await,
         [Problem::Empty { stream: "a".into() }]
     );
     let problems = found("DELETE FROM stream WHERE name = 'b'").await;
-    assert_eq!(problems[0], Problem::WithoutStream { position: 6 });
-    let problems =
-        found("UPDATE event SET created = created - 36000000000 WHERE position = 8").await;
-    assert!(problems.contains(&Problem::Time { position: 8 }), "{problems:?}");
-    let problems = found("UPDATE event SET position = 99 WHERE position = 2").await;
-    assert!(problems.contains(&Problem::Damaged { stream: "a".into(), revision: 1, position: 99 }));
+    assert_eq!(problems[0], Problem::WithoutStream { position: first + 5 });
+    let older = format!("UPDATE event SET created = created - 36000000000 WHERE {}", at("b", 2));
+    let problems = found(&older).await;
+    assert!(problems.contains(&Problem::Time { position: first + 7 }), "{problems:?}");
+    let moved = format!("UPDATE event SET position = 99 WHERE {}", at("a", 1));
+    let damaged = Problem::Damaged { stream: "a".into(), revision: 1, position: 99 };
+    assert!(found(&moved).await.contains(&damaged));
 }
 
 #[tokio::test(flavor = "multi_thread")]

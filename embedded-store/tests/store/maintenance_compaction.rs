@@ -310,3 +310,22 @@ async fn only_the_scavenge_that_runs_can_be_stopped() {
     let unknown = operations(&store).stop_scavenge("nonsense", &options).await;
     assert!(matches!(unknown, Err(eventstore::Error::ResourceNotFound)), "{unknown:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scavenge_that_a_crash_interrupted_is_noted_as_such_by_the_next_start() {
+    let directory = TempDir::new().unwrap();
+    let options = || Options { durable: false, ..Options::at(directory.path()) };
+    let store = store_with(options()).await;
+    let started = EventData::json(
+        "$scavengeStarted",
+        &serde_json::json!({ "scavengeId": "x", "nodeEndpoint": "here:1" }),
+    );
+    store.add("$scavenges-x", vec![started.unwrap().id(id(1))]).await;
+    let link = EventData::binary("$>", "0@$scavenges-x".into()).id(id(2));
+    store.add("$scavenges", vec![link]).await;
+    soon(store.server.stop()).await;
+    let store = store_with(options()).await;
+    let completed = completed(&store, "x").await;
+    assert_eq!(completed["result"], "Interrupted");
+    assert_eq!(completed["nodeEndpoint"], "here:1");
+}

@@ -19,8 +19,8 @@ async fn a_read_of_nothing_finds_nothing() {
 async fn a_read_from_after_the_last_possible_revision_finds_nothing() {
     let store = store().await;
     store.add("s", events(0..3)).await;
-    for position in [StreamPosition::Position(u64::MAX - 1), StreamPosition::End] {
-        let beyond = ReadStreamOptions::default().position(position);
+    for revision in [i64::MAX as u64, u64::MAX - 1, u64::MAX] {
+        let beyond = ReadStreamOptions::default().position(StreamPosition::Position(revision));
         assert!(read(&store.client, "s", &beyond).await.unwrap().is_empty());
     }
 }

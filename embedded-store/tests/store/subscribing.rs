@@ -57,9 +57,11 @@ async fn a_checkpoint_comes_even_when_fewer_records_than_a_window_are_filtered_o
 #[tokio::test(flavor = "multi_thread")]
 async fn checkpoints_stand_between_the_events_they_count() {
     let store = store().await;
+    let before = store.add("before", events(0..1)).await.position;
     store.add("wanted", events(0..100)).await;
     let filter = SubscriptionFilter::on_stream_name().add_prefix("wanted").max(10);
-    let mut subscription = follow_all(&store.client, StreamPosition::Start, Some(filter)).await;
+    let from = StreamPosition::Position(before);
+    let mut subscription = follow_all(&store.client, from, Some(filter)).await;
     let (mut seen, mut checkpoints, mut last) = (0, Vec::new(), None);
     while seen < 100 || checkpoints.len() < 10 {
         match soon(subscription.next_subscription_event()).await.unwrap() {

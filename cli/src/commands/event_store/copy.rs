@@ -39,7 +39,7 @@ pub(super) struct Copy {
     #[arg(long, value_name = "URL")]
     to: String,
     /// Copy from another event store (`esdb://…`), from what `export` wrote, or from a folder
-    #[arg(long, value_name = "URL|FILE|FOLDER", conflicts_with_all = ["data_dir", "directory"])]
+    #[arg(long, value_name = "URL|FILE|FOLDER", conflicts_with = "directory")]
     from: Option<String>,
     /// Do not read the target at the end
     #[arg(long)]
@@ -185,7 +185,7 @@ async fn verify(client: &Client, copying: &Copying) -> anyhow::Result<()> {
     let mut found: HashMap<String, Tally> = HashMap::new();
     let mut metadata: HashMap<String, Vec<u8>> = HashMap::new();
     let mut ended = HashSet::new();
-    let mut reading = Source::Server(client.clone()).begin().await?;
+    let mut reading = Source::Server(Box::new(client.clone())).begin().await?;
     while let Some(record) = reading.records.recv().await {
         let record = record?;
         if let Some(original) = record.stream.strip_prefix("$$") {

@@ -18,7 +18,7 @@ pub(super) struct Place {
     #[command(flatten)]
     pub(super) data_dir: data_dir::Location,
     /// Folder of the event store itself, such as a backup, in place of `--data-dir`
-    #[arg(long, value_name = "FOLDER", conflicts_with = "data_dir")]
+    #[arg(long, value_name = "FOLDER")]
     directory: Option<PathBuf>,
 }
 

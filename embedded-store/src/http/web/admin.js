@@ -47,7 +47,7 @@ const shown = (store) => {
         ['Directory', h('code', {}, store.directory)],
         ...Object.entries(es.log.files).filter(([, size]) => size > 0).map(([name, size]) => [name, bytes(size)]),
         ['Disk', drive && `${bytes(drive.availableBytes)} free of ${bytes(drive.totalBytes)}`],
-        ['Newest position', count(es.log.events)],
+        ['Newest position', count(es.log.eventsWritten)],
       ])),
       paper('Writing since the start', undefined, facts([
         ['Events', count(es.queue.StorageWriterQueue.totalItemsProcessed)],

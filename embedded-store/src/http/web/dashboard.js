@@ -13,7 +13,7 @@ const tile = (value, name, title) => h('div', { class: 'tile', title }, h('b', {
 export const tiles = (store) => {
   const { es, proc } = store.stats;
   return h('div', { class: 'tiles' },
-    tile(count(es.log.events), 'events in the log'),
+    tile(count(es.log.eventsWritten), 'events written', 'Since the log began, those included that were removed since'),
     tile(count(es.log.streams), 'streams', 'All that were ever written to, those that hold metadata included'),
     tile(bytes(es.log.bytes), 'on the disk'),
     tile(count(es.queue.StorageWriterQueue.length), 'appends waiting'),

@@ -8,6 +8,9 @@ import { row } from './events.js';
 // Rows that are kept; older ones are still a page away.
 const MOST_ROWS = 200;
 
+// What arrives within this time is drawn together.
+const DRAW_AFTER = 30;
+
 const WORDS = {
   connecting: 'Connecting…',
   live: 'Live',
@@ -64,7 +67,7 @@ export const live = ({ parts, parameters, after, whole, body, signal }) => {
   // However many arrive, the page is drawn once for all that came since the last time.
   let arrived = [];
   const arrive = (event) => {
-    if (arrived.length === 0) requestAnimationFrame(draw);
+    if (arrived.length === 0) setTimeout(draw, DRAW_AFTER);
     arrived.push(event);
   };
   const draw = () => {

@@ -25,6 +25,12 @@ use crate::security::Action;
 /// The header in which clients name their connection.
 const CONNECTION_NAME: &str = "connection-name";
 
+/// Messages that one command answers.
+const IDS: usize = 1_000;
+
+/// Characters of the reason for parking a message that are kept.
+const REASON: usize = 4_096;
+
 pub(in super::super) async fn read(
     context: Arc<Context>,
     request: Request<Streaming<ReadReq>>,
@@ -91,15 +97,17 @@ async fn answers(
             () = broken.closed() => return,
             question = questions.message() => question,
         };
-        let command = match question {
-            Ok(Some(question)) => command(question),
+        let answered = match question {
+            Ok(Some(question)) => commands_of(question),
             Ok(None) => return broken.closed().await,
             Err(status) => Err(status),
         };
-        match command {
-            Ok(command) => {
-                if commands.send(command).await.is_err() {
-                    return;
+        match answered {
+            Ok(answered) => {
+                for command in answered {
+                    if commands.send(command).await.is_err() {
+                        return;
+                    }
                 }
             }
             Err(status) => {
@@ -111,9 +119,13 @@ async fn answers(
     }
 }
 
-fn command(question: ReadReq) -> Result<Command, Status> {
+/// Many ids make several commands, so that those that wait are small.
+fn commands_of(question: ReadReq) -> Result<Vec<Command>, Status> {
     match question.content {
-        Some(ReadContent::Ack(Ack { ids, .. })) => Ok(Command::Ack(uuids(&ids)?)),
+        Some(ReadContent::Ack(Ack { ids, .. })) => {
+            let ids = uuids(&ids)?;
+            Ok(ids.chunks(IDS).map(|ids| Command::Ack(ids.to_vec())).collect())
+        }
         Some(ReadContent::Nack(Nack { ids, action, reason, .. })) => {
             let action = match NackAction::try_from(action) {
                 Ok(NackAction::Unknown | NackAction::Retry) => NackedTo::Retry,
@@ -122,7 +134,10 @@ fn command(question: ReadReq) -> Result<Command, Status> {
                 Ok(NackAction::Skip | NackAction::Stop) => NackedTo::Skip,
                 Err(_) => return Err(status::invalid("this is nothing to do with a message")),
             };
-            Ok(Command::Nack(uuids(&ids)?, action, reason))
+            let ids = uuids(&ids)?;
+            let reason: String = reason.chars().take(REASON).collect();
+            let nack = |ids: &[uuid::Uuid]| Command::Nack(ids.to_vec(), action, reason.clone());
+            Ok(ids.chunks(IDS).map(nack).collect())
         }
         Some(ReadContent::Options(_)) | None => {
             Err(status::invalid("after its options, a consumer only answers messages"))

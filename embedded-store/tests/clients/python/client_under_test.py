@@ -24,11 +24,13 @@ if PACKAGE == "kurrentdbclient":
     AsyncClient = _package.AsyncKurrentDBClient
     SCHEMES = ["esdb", "esdb+discover", "kurrentdb", "kurrentdb+discover", "kdb"]
     FILTERS_BY_PREFIX = True
+    TELLS_CONSUMERS = True
 else:
     Client = _package.EventStoreDBClient
     AsyncClient = _package.AsyncEventStoreDBClient
     SCHEMES = ["esdb", "esdb+discover"]
     FILTERS_BY_PREFIX = False
+    TELLS_CONSUMERS = False
 
 
 def _error(name):
@@ -45,7 +47,6 @@ MaximumAppendSizeExceeded = _error("MaximumAppendSizeExceeded")
 MaximumSubscriptionsReached = _error("MaximumSubscriptionsReached")
 FollowerNotFound = _error("FollowerNotFound")
 ServiceUnavailable = _error("ServiceUnavailable")
-AccessDenied = _error("AccessDenied")
 InternalError = _error("Internal")
 GrpcError = _error("Grpc")
 

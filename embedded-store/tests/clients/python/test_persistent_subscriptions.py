@@ -1,9 +1,10 @@
 """Persistent subscriptions: their life, and what becomes of the messages."""
 
 from time import monotonic
+from unittest import skipUnless
 
 from client_under_test import (
-    AlreadyExists, InternalError, MaximumSubscriptionsReached, NotFound, StreamState,
+    AlreadyExists, InternalError, MaximumSubscriptionsReached, NotFound, StreamState, TELLS_CONSUMERS,
 )
 from scenario import SOON, Scenario, ack, ids, new_event, new_events, new_name
 
@@ -102,6 +103,7 @@ class Managing(Groups):
         with self.assertRaises(InternalError):
             self.create(consumer_strategy="Unheard")
 
+    @skipUnless(TELLS_CONSUMERS, "this package does not tell who consumes")
     def test_consumers_are_counted(self):
         for stream in new_name(), None:
             group = self.create(stream, max_subscriber_count=2)

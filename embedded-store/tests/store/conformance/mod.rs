@@ -15,6 +15,7 @@ mod following;
 mod metadata;
 mod persistent;
 mod reading;
+mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};

@@ -44,7 +44,9 @@ async fn prepare(directory: &Path, random: &mut StdRng) -> Written {
     let copy = copy(directory);
     let store = store_with(Options::at(copy.path())).await;
     let log = store.log().await;
-    log.into_iter().map(|event| (event.id, (event.stream_id, event.revision, event.position))).collect()
+    log.into_iter()
+        .map(|event| (event.id, (event.stream_id, event.revision, event.position)))
+        .collect()
 }
 
 fn copy(directory: &Path) -> TempDir {
@@ -63,7 +65,9 @@ fn damage(path: &Path, random: &mut StdRng) -> String {
         0 | 1 => {
             let flips = random.random_range(1..6);
             let places: Vec<_> = (0..flips).map(|_| random.random_range(0..length)).collect();
-            places.iter().for_each(|place| content[*place] ^= 1 << random.random_range(0..8));
+            for place in &places {
+                content[*place] ^= 1 << random.random_range(0..8);
+            }
             format!("flipped {places:?}")
         }
         2 => {
@@ -122,10 +126,10 @@ async fn read_checked(
 }
 
 fn assert_clear(error: &eventstore::Error) {
-    let clear = match error {
-        eventstore::Error::ServerError(text) => text.contains("damaged"),
-        eventstore::Error::ResourceNotFound => true,
-        other => panic!("{other:?}"),
+    let clear = if let eventstore::Error::ServerError(text) = error {
+        text.contains("damaged")
+    } else {
+        matches!(error, eventstore::Error::ResourceNotFound)
     };
     assert!(clear, "{error:?}");
 }

@@ -186,14 +186,17 @@ fn build() -> Option<PathBuf> {
         return None;
     }
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/durability/faulty_disk.c");
-    let process = std::process::id();
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faulty_disk-{process}.so"));
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // Under a name of its own first: another run of the tests may be using the library.
+    let unfinished = directory.join(format!("faulty_disk-{}.so", std::process::id()));
+    let library = directory.join("faulty_disk.so");
     let built = std::process::Command::new("cc")
         .args(["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .args([&library, &source])
+        .args([&unfinished, &source])
         .args(["-ldl", "-lpthread"])
         .status()
         .expect("a C compiler is needed (cc)");
     assert!(built.success(), "faulty_disk.c does not compile");
+    std::fs::rename(unfinished, &library).unwrap();
     Some(library)
 }

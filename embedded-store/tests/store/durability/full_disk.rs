@@ -1,4 +1,4 @@
-//! A full disk: what does not fit is refused with RESOURCE_EXHAUSTED and not there, what is there
+//! A full disk: what does not fit is refused with `RESOURCE_EXHAUSTED` and not there, what is there
 //! can be read, and writing goes on by itself when there is room.
 
 use std::process::Command;

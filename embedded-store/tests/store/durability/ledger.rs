@@ -3,10 +3,12 @@
 //! says what was written.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use embedded_store::maintenance::Depth;
 use eventstore::{
     Client, DeleteStreamOptions, EventData, ExpectedRevision, Position, ReadAllOptions,
     ReadStreamOptions, RecordedEvent, StreamPosition, TombstoneStreamOptions,
@@ -196,8 +198,7 @@ impl Writer {
                 vec![(stream, Step::Append { ids, expected: ExpectedRevision::Any })]
             }
             Manner::Own(number, last) => {
-                let expected =
-                    last.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
+                let expected = last.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
                 vec![(format!("own-{number}"), Step::Append { ids, expected })]
             }
             Manner::Large => {
@@ -350,6 +351,12 @@ impl Ledger {
             assert!(&read == ids, "index and log differ in {stream}");
         }
     }
+}
+
+/// Looks through everything in the files, destroyed events and all checksums included.
+pub(super) fn verify(directory: &Path) {
+    let found = embedded_store::maintenance::verify(directory, Depth::Full, &mut |_| {}).unwrap();
+    assert!(found.problems.is_empty(), "{:?}", found.problems);
 }
 
 /// An append is there whole or not at all, once, and where its answer says.

@@ -19,19 +19,23 @@ mod startup;
 mod store;
 mod victim;
 
+use std::str::FromStr;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 /// The source of everything random in a test. The seed is in the output of a test that fails.
 fn random(test: &str) -> StdRng {
-    let seed = std::env::var("STORE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| rand::rng().random());
+    let seed = setting("STORE_TEST_SEED").unwrap_or_else(|| rand::rng().random());
     println!("{test}: STORE_TEST_SEED={seed}");
     StdRng::seed_from_u64(seed)
 }
 
 /// So many rounds, or more if a longer run is asked for.
 fn rounds(usual: u32) -> u32 {
-    let factor = std::env::var("STORE_TEST_ROUNDS").ok().and_then(|factor| factor.parse().ok());
-    usual * factor.unwrap_or(1)
+    usual * setting("STORE_TEST_ROUNDS").unwrap_or(1)
+}
+
+fn setting<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var_os(name)?.into_string().ok()?.parse().ok()
 }

@@ -18,7 +18,7 @@ use super::ledger::{Clock, Ids, Ledger, Manner, Sent, Writer, share_out};
 use super::simulation::{Machine, Recording};
 use super::victim::{NotStarted, Victim};
 use super::{random, rounds};
-use crate::harness::{Store, event, soon, store_with};
+use crate::harness::{event, soon, store_with};
 
 /// A server's lives on a disk that records.
 struct Lives {
@@ -145,11 +145,11 @@ async fn check(
     let checked = AssertUnwindSafe(async {
         // What a loss of power leaves of this start is not asked.
         let options = Options { durable: false, ..Options::at(directory.path()) };
-        let store: Store = store_with(options).await;
+        let restarted = store_with(options).await;
         let mut ledger = Ledger::default();
-        ledger.check_new(&store.client, &mut sent, time).await;
-        store.add("afterwards", vec![event(1)]).await;
-        assert_eq!(store.numbers("afterwards").await, [1]);
+        ledger.check_new(&restarted.client, &mut sent, time).await;
+        restarted.add("afterwards", vec![event(1)]).await;
+        assert_eq!(restarted.numbers("afterwards").await, [1]);
     });
     let checked = checked.catch_unwind().await;
     if checked.is_err() {
@@ -163,10 +163,11 @@ async fn nothing_answered_is_lost_when_the_power_goes() {
     for _ in 0..rounds(3) {
         let manners: &[_] = &[shared, own, doomed, shared, own, doomed];
         let Some(mut lives) = Lives::new(random("power loss"), manners) else { return };
-        for (answers, clean_end) in [(60, false), (60, true), (40, false), (60, false), (30, true)] {
+        for (answers, clean_end) in [(60, false), (60, true), (40, false), (60, false), (30, true)]
+        {
             lives.live(answers, clean_end).await;
         }
-        lives.lose_power(400).await;
+        lives.lose_power(300).await;
     }
 }
 
@@ -197,6 +198,6 @@ async fn nothing_answered_is_lost_when_the_power_goes_after_a_failed_fsync() {
         lives.disk.heal();
         lives.live(40, false).await;
         lives.live(20, true).await;
-        lives.lose_power(60).await;
+        lives.lose_power(40).await;
     }
 }

@@ -144,7 +144,9 @@ impl<'a> Machine<'a> {
                 }
             }
             Change::FailedSync => inode.pending.clear(),
-            other => inode.pending.push(other),
+            Change::Create | Change::Unlink | Change::Write(..) | Change::Truncate(_) => {
+                inode.pending.push(change);
+            }
         }
     }
 
@@ -155,11 +157,8 @@ impl<'a> Machine<'a> {
         for (name, inode) in &self.pending_names[..kept] {
             names[*name] = *inode;
         }
-        let mut story = format!(
-            "after {} operations, {kept} of {} names",
-            self.done,
-            self.pending_names.len()
-        );
+        let mut story =
+            format!("after {} operations, {kept} of {} names", self.done, self.pending_names.len());
         for (name, inode) in names.iter().enumerate() {
             let Some(inode) = inode.map(|inode| &self.inodes[inode]) else { continue };
             let (content, how) = remains(inode, random);
@@ -183,12 +182,16 @@ fn remains(inode: &Inode, random: &mut StdRng) -> (Vec<u8>, &'static str) {
     match random.random_range(0..7) {
         0 => (content, "nothing"),
         1 => {
-            pending.iter().for_each(|change| apply(&mut content, change));
+            for change in pending {
+                apply(&mut content, change);
+            }
             (content, "everything")
         }
         2 => {
             let kept = random.random_range(0..=pending.len());
-            pending[..kept].iter().for_each(|change| apply(&mut content, change));
+            for change in &pending[..kept] {
+                apply(&mut content, change);
+            }
             if let Some(Change::Write(offset, bytes)) = pending.get(kept) {
                 let end = random.random_range(0..=bytes.len());
                 overwrite(&mut content, *offset, &bytes[..end]);

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 
 use super::disk::Disk;
-use super::ledger::{Ids, Ledger, Manner, Sent, Writer, share_out};
+use super::ledger::{Ids, Ledger, Manner, Sent, Writer, share_out, verify};
 use super::victim::Victim;
 use crate::harness::soon;
 
@@ -78,6 +78,9 @@ impl Store {
             victim.stop().await;
         } else {
             victim.kill().await;
+        }
+        if self.random.random_bool(0.1) {
+            verify(self.disk.data());
         }
     }
 }

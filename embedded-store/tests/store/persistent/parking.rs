@@ -1,6 +1,9 @@
 //! Parked messages: how they get there and how they come back.
 
-use eventstore::{NakAction, ReadStreamOptions, ReplayParkedMessagesOptions, StreamMetadataResult};
+use eventstore::{
+    DeletePersistentSubscriptionOptions, NakAction, ReadStreamOptions, ReplayParkedMessagesOptions,
+    StreamMetadataResult,
+};
 
 use super::{acknowledged, delivered, eager, next};
 use crate::harness::{Store, events, number, read, soon, store};
@@ -93,4 +96,20 @@ async fn a_replayed_message_can_be_parked_again() {
     store.until("s", "g", |info| info.stats.parked_message_count == 1).await;
     store.replay("s", "g").await;
     assert_eq!(acknowledged(&mut consumer, 1).await, [0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_created_again_has_only_parked_what_it_parked() {
+    let (store, _consumer) = parked().await;
+    let options = DeletePersistentSubscriptionOptions::default();
+    soon(store.client.delete_persistent_subscription("s", "g", &options)).await.unwrap();
+    store.create("s", "g", &eager()).await;
+    assert_eq!(store.info("s", "g").await.stats.parked_message_count, 0);
+    let mut consumer = store.consume_some("s", "g", 1).await;
+    let (event, _) = next(&mut consumer).await;
+    soon(consumer.nack(event, NakAction::Park, "")).await.unwrap();
+    store.until("s", "g", |info| info.stats.parked_message_count == 1).await;
+    store.replay("s", "g").await;
+    let order = acknowledged(&mut consumer, 4).await;
+    assert!(order.contains(&0), "{order:?}");
 }

@@ -112,6 +112,30 @@ async fn calls_that_are_cancelled_as_fast_as_they_are_made_exhaust_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn calls_that_never_end_are_limited_on_each_connection() {
+    let server = Served::start().await;
+    server.still_serves().await;
+    let before = server.memory();
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let mut socket = greeted(server.address).await;
+        for first in (1..40_000).step_by(200) {
+            let calls = (first..first + 200).step_by(2);
+            let calls: Vec<u8> =
+                calls.flat_map(|id| frame(HEADERS, END_HEADERS, id, &call(APPEND))).collect();
+            if socket.write_all(&calls).await.is_err() {
+                break;
+            }
+        }
+        sockets.push(socket);
+    }
+    server.still_serves().await;
+    let grown = server.memory().saturating_sub(before);
+    println!("{} MiB", grown / super::MIB);
+    assert!(grown < 256 * super::MIB, "{grown} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pings_and_settings_without_end_exhaust_nothing() {
     let server = Served::start().await;
     flood(&server, 50_000, |_| frame(PING, 0, 0, &[7; 8])).await;

@@ -1,11 +1,11 @@
 //! What users may do besides streams: persistent subscriptions, operations, and the page.
 
 use embedded_store::Server;
-use eventstore::operations::Client as Operations;
+use eventstore::operations::{Client as Operations, OperationalOptions};
 use eventstore::{
     Client, DeletePersistentSubscriptionOptions, Error, EventData, ExpectedRevision,
-    GetPersistentSubscriptionInfoOptions, PersistentSubscriptionOptions, ReplayParkedMessagesOptions,
-    StreamPosition, SubscribeToPersistentSubscriptionOptions,
+    GetPersistentSubscriptionInfoOptions, PersistentSubscriptionOptions,
+    ReplayParkedMessagesOptions, StreamPosition, SubscribeToPersistentSubscriptionOptions,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -72,7 +72,7 @@ async fn operators_operate_and_others_do_not() {
     let server = server_with_ann().await;
     for (credentials, allowed) in [(ADMIN, true), (OPS, true), (ANN, false)] {
         let operations = Operations::from(client(&server, credentials));
-        let outcome = soon(operations.merge_indexes(&Default::default())).await;
+        let outcome = soon(operations.merge_indexes(&OperationalOptions::default())).await;
         match outcome {
             Err(Error::AccessDenied) => assert!(!allowed, "{credentials}"),
             Ok(()) => assert!(allowed, "{credentials}"),

@@ -18,7 +18,7 @@ const AHEAD: usize = 4_096;
 pub(super) enum Source {
     Directory(PathBuf),
     Lines(PathBuf),
-    Server(Client),
+    Server(Box<Client>),
 }
 
 /// Events on their way.
@@ -32,7 +32,7 @@ impl Source {
     /// What a person called it.
     pub(super) fn named(name: &str) -> anyhow::Result<Self> {
         if name.contains("://") {
-            return Ok(Self::Server(Client::new(settings(name)?)?));
+            return Ok(Self::Server(Box::new(Client::new(settings(name)?)?)));
         }
         let path = PathBuf::from(name);
         Ok(if path.is_dir() { Self::Directory(path) } else { Self::Lines(path) })
