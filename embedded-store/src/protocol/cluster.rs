@@ -41,7 +41,9 @@ pub(super) fn gossip(
     context: Arc<Context>,
     request: Request<()>,
 ) -> Ready<Result<Response<ClusterInfo>, Status>> {
-    let (address, port) = address(&context, request.extensions().get());
+    let found_at = request.extensions().get();
+    let (address, port) =
+        address(context.advertised.clone(), context.is_told_its_address, found_at);
     let member = MemberInfo {
         instance_id: Some(convert::uuid_as_text(context.instance_id())),
         time_stamp: i64::try_from(ticks_now()).unwrap_or(i64::MAX),
@@ -54,14 +56,17 @@ pub(super) fn gossip(
 
 /// Where the caller finds this server: where it was told to, or else where it has just found it, which
 /// is right through port forwarding and from other containers too.
-fn address(context: &Context, called_as: Option<&CalledAs>) -> (String, u16) {
-    let (host, port) = context.advertised.clone();
-    match called_as {
-        Some(CalledAs(name)) if !context.is_told_its_address => {
+fn address(
+    advertised: (String, u16),
+    was_chosen: bool,
+    found_at: Option<&CalledAs>,
+) -> (String, u16) {
+    match found_at {
+        Some(CalledAs(name)) if !was_chosen => {
             let host = name.host().trim_matches(['[', ']']).to_owned();
-            (host, name.port_u16().unwrap_or(port))
+            (host, name.port_u16().unwrap_or(advertised.1))
         }
-        _ => (host, port),
+        _ => advertised,
     }
 }
 
@@ -85,4 +90,26 @@ fn supported(service: &str, method: &str) -> SupportedMethod {
         .map(|(_, _, feature)| (*feature).to_owned())
         .collect();
     SupportedMethod { method_name, service_name, features }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(was_chosen: bool, found_at: &'static str) -> (String, u16) {
+        let found_at = CalledAs(found_at.parse().unwrap());
+        address(("127.0.0.1".to_owned(), 2113), was_chosen, Some(&found_at))
+    }
+
+    #[test]
+    fn a_caller_is_told_the_address_it_used() {
+        assert_eq!(told(false, "localhost:2113"), ("localhost".to_owned(), 2113));
+        assert_eq!(told(false, "[::1]:9999"), ("::1".to_owned(), 9999));
+        assert_eq!(told(false, "events"), ("events".to_owned(), 2113));
+    }
+
+    #[test]
+    fn unless_another_was_chosen() {
+        assert_eq!(told(true, "localhost:9999"), ("127.0.0.1".to_owned(), 2113));
+    }
 }

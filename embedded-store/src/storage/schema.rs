@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::directory::DataDir;
 use super::{checksum, migration, recovery};
@@ -72,7 +72,7 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     // In a new database, and therefore before anything else: what compaction frees can be given back
     // without writing everything anew. Costs a page of book-keeping for every 800 pages.
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    use_write_ahead_log(connection)?;
     // FULL makes every commit in WAL mode wait for its fsync.
     connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
     // Kibibytes. Appends to many streams touch the index at random.
@@ -82,6 +82,19 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     // Zeroed instead, or a row that is scrubbed later could still be found there.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
+}
+
+/// When this fails, `SQLite` stays with its older kind of journal and does not call it an error; but
+/// that kind may take back a commit after a loss of power.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let said = format!("the database cannot be given a write-ahead log, it has the mode {mode}");
+    let code = ffi::Error::new(ffi::SQLITE_IOERR);
+    Err(rusqlite::Error::SqliteFailure(code, Some(said)))
 }
 
 /// Does something for which the writer waits longer or shorter than usual.

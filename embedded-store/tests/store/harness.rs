@@ -83,12 +83,10 @@ impl Store {
         events.iter().map(number).collect()
     }
 
-    /// Everything in the log, in order, but for what the server itself begins it with.
+    /// Everything in the log, in order.
     pub(crate) async fn log(&self) -> Vec<RecordedEvent> {
         let options = ReadAllOptions::default().position(StreamPosition::Start);
-        let mut log = read_all(&self.client, &options).await;
-        log.retain(|event| event.stream_id != "$$$scavenges");
-        log
+        read_all(&self.client, &options).await
     }
 }
 
