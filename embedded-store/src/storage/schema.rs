@@ -84,15 +84,19 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
 }
 
-/// When this fails, `SQLite` stays with its older kind of journal and does not call it an error; but
-/// that kind may take back a commit after a loss of power.
+/// `SQLite` answers that it has changed the mode before it does so. Whoever does not ask on misses
+/// that it failed, and goes on with the older kind of journal, which may take back a commit after a
+/// loss of power.
 fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-    if mode == "wal" {
+    let mut statement = connection.prepare("PRAGMA journal_mode = wal")?;
+    let mut rows = statement.query([])?;
+    let mode: Option<String> = rows.next()?.map(|row| row.get(0)).transpose()?;
+    while rows.next()?.is_some() {}
+    if mode.as_deref() == Some("wal") {
         return Ok(());
     }
-    let said = format!("the database cannot be given a write-ahead log, it has the mode {mode}");
+    let said =
+        "the database cannot be given a write-ahead log; is it on a network drive?".to_owned();
     let code = ffi::Error::new(ffi::SQLITE_IOERR);
     Err(rusqlite::Error::SqliteFailure(code, Some(said)))
 }
