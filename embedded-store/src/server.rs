@@ -195,24 +195,30 @@ impl Server {
     /// What the official client has to be given: whether there is TLS, and no pause before it
     /// connects. Where callers have to say who they are, it still lacks their `login:password@`.
     pub fn connection_string(&self) -> String {
-        let (host, port) = reachable(self.address);
-        let host = if self.address.is_ipv6() && !self.address.ip().is_unspecified() {
-            format!("[{host}]")
-        } else {
-            host
-        };
         let tls = match (&self.tls, self.ca_file()) {
             (None, _) => "false".to_owned(),
             (Some(_), None) => "true".to_owned(),
             (Some(_), Some(ca_file)) => format!("true&tlsCaFile={}", ca_file.display()),
         };
-        format!("esdb://{host}:{port}?tls={tls}&discoveryInterval=0")
+        format!("esdb://{}?tls={tls}&discoveryInterval=0", self.authority())
+    }
+
+    /// Host and port as addresses have them.
+    fn authority(&self) -> String {
+        let (host, port) = reachable(self.address);
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
     /// The certificate that clients have to trust, if the server made its own
     /// ([`Tls::Development`](crate::Tls::Development)).
     pub fn ca_file(&self) -> Option<&Path> {
         self.tls.as_ref().and_then(Encryption::ca_file)
+    }
+
+    /// Where its web page is, for people who want to look at events.
+    pub fn web_page(&self) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}/web/", self.authority())
     }
 
     /// How many commits the log has seen since it was opened. Each takes one fsync and carries the

@@ -94,6 +94,7 @@ impl Serve {
         let server =
             embedded_store::serve(listener, options).await.map_err(StoreSecurity::explain)?;
         println!("Event store on {}", server.connection_string());
+        println!("Its events on {}", server.web_page());
         tokio::select! {
             () = stop.cancelled() => server.stop().await,
             failed = server.stopped() => failed.context("the event store failed")?,

@@ -113,7 +113,8 @@ impl Up {
             partners: stores.partners_url(),
         };
         data_dir.announce(&running, &token)?;
-        print_welcome(&running, &stores.event_store, data_dir, &token);
+        let events = stores.embedded.as_ref().map(embedded_store::Server::web_page);
+        print_welcome(&running, (&stores.event_store, events), data_dir, &token);
 
         let failure = tokio::select! {
             () = stop.cancelled() => None,
@@ -256,7 +257,13 @@ fn demonstrations(client: Client) -> Scenarios {
     }
 }
 
-fn print_welcome(running: &Running, event_store: &str, data_dir: &DataDir, token: &str) {
+/// The event store is named by its connection string and, if it is ours, its web page.
+fn print_welcome(
+    running: &Running,
+    (event_store, events): (&str, Option<String>),
+    data_dir: &DataDir,
+    token: &str,
+) {
     let Running { api, partners, .. } = running;
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("orderstore"));
     let program = program.display();
@@ -266,6 +273,9 @@ fn print_welcome(running: &Running, event_store: &str, data_dir: &DataDir, token
     println!("  scenario     {api}/scenario/1");
     println!("  health       {api}/health/ready");
     println!("  event store  {event_store}");
+    if let Some(events) = events {
+        println!("  events       {events}");
+    }
     if let Some(partners) = partners {
         println!("  partners     {partners} (simulated)");
     }

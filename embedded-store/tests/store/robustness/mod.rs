@@ -6,6 +6,7 @@ mod bare;
 mod crowds;
 mod frames;
 mod messages;
+mod stopping;
 mod vanishing;
 
 use std::net::SocketAddr;
