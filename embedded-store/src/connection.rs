@@ -265,6 +265,14 @@ impl Socket {
         let _ = self.quickack;
     }
 
+    /// Whatever is waited for, writing too: a client that does not read would hold up a stop.
+    fn unless_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
     /// A client that tries TLS where there is none gives up with an error that says little.
     fn note_first(&mut self, bytes: &[u8]) {
         if std::mem::take(&mut self.awaits_first) && bytes.first() == Some(&TLS_HELLO) {
@@ -279,9 +287,7 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.cut.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-        }
+        self.unless_cut(cx)?;
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if let Some(patience) = &mut self.patience
             && read.is_pending()

@@ -17,10 +17,18 @@ pub(crate) struct Proposed {
     pub(crate) data: Bytes,
 }
 
+/// What an event takes in memory besides its content, roughly.
+const OVERHEAD: usize = 200;
+
 impl Proposed {
     /// Bytes that count towards the size of an append.
     pub(crate) fn size(&self) -> usize {
         self.kind.len() + self.metadata.len() + self.data.len()
+    }
+
+    /// Bytes that it takes in memory: of empty events too, there cannot be any number.
+    pub(crate) fn weight(&self) -> usize {
+        self.size() + OVERHEAD
     }
 }
 

@@ -21,7 +21,7 @@ use crate::maintenance::scavenge::Scavenger;
 use crate::maintenance::{self, Backup, MaintenanceError};
 use crate::options::Options;
 use crate::persistent::Subscriptions;
-use crate::protocol::{self, Context};
+use crate::protocol::{self, Arriving, Context};
 use crate::security::Security;
 use crate::security::tls::Encryption;
 use crate::storage::{Recovery, Storage, ticks_now};
@@ -37,6 +37,10 @@ const RENEWAL: Duration = Duration::from_mins(1);
 
 /// How long a stop waits for the last checkpoints of persistent subscriptions.
 const LAST_CHECKPOINTS: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for connections that were cut. What happens on other threads on behalf of
+/// a request cannot be.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// A running server. Dropping it stops it without waiting; [`Server::stop`] waits.
 #[derive(Debug)]
@@ -89,6 +93,7 @@ pub async fn serve(listener: TcpListener, options: Options) -> Result<Server, Er
         security,
         stopping: stopping.clone(),
         max_append_size: options.max_append_size,
+        arriving: Arriving::new(options.max_append_size),
         instance: ticks_now(),
         subscriptions: AtomicU64::new(0),
         scavenger: Scavenger::new(storage.clone(), &advertised),
@@ -303,7 +308,10 @@ impl Ending {
             tracing::warn!("calls did not end in time: their connections are cut");
             self.cut.cancel();
             // An error means that the serving task is gone, which is what this waits for.
-            let _ = self.ended.wait_for(|ended| *ended).await;
+            let all_ended = self.ended.wait_for(|ended| *ended);
+            if tokio::time::timeout(LAST_CALLS, all_ended).await.is_err() {
+                tracing::warn!("some requests were still under way when the event store stopped");
+            }
         }
         tracing::info!(address = %self.address, "the event store has stopped");
     }

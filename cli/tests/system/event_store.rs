@@ -1,5 +1,7 @@
 //! Looking after the embedded event store from the command line.
 
+mod copying;
+
 use std::path::Path;
 
 use embedded_store::{Options, Server};

@@ -6,12 +6,14 @@ use std::task::{self, Poll};
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse;
 use futures::future::BoxFuture;
 use tonic::body::BoxBody;
-use tonic::codegen::http::{Request, Response, header};
+use tonic::codegen::http::{Request, Response, Version, header};
 use tonic::service::Routes;
 use tower::{Layer, Service};
 
+use super::Problem;
 use crate::protocol::Context;
 
 /// Puts HTTP beside the gRPC services.
@@ -50,6 +52,12 @@ impl Service<Request<BoxBody>> for Both {
     }
 
     fn call(&mut self, request: Request<BoxBody>) -> Self::Future {
+        // Browsers let pages of any site send what looks like a call, but only over HTTP/1; clients
+        // speak HTTP/2.
+        if is_grpc(&request) && request.version() < Version::HTTP_2 {
+            let refused = Problem::NeedsHttp2.into_response().map(tonic::body::boxed);
+            return Box::pin(async { Ok(refused) });
+        }
         if is_grpc(&request) {
             return Box::pin(self.grpc.call(request));
         }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::get;
 
@@ -30,13 +31,16 @@ use crate::protocol::Context;
 
 /// Everything that is served over HTTP.
 fn router(context: Arc<Context>) -> Router {
+    let stats = Router::new()
+        .route("/stats", get(stats::all))
+        .route("/stats/{*path}", get(stats::part))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&context), access::known_host));
     Router::new()
         .route("/health/live", get(node::live))
         .route("/ping", get(node::ping))
         .route("/info", get(node::info))
         .route("/gossip", get(node::gossip))
-        .route("/stats", get(stats::all))
-        .route("/stats/{*path}", get(stats::part))
+        .merge(stats)
         .nest("/web/api", api::router(Arc::clone(&context)))
         .merge(assets::router())
         .fallback(nothing_here)

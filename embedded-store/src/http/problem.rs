@@ -16,6 +16,8 @@ pub(super) enum Problem {
     NoSuchPath(String),
     #[error("Only GET is served over HTTP; write through a client of the gRPC protocol.")]
     ReadOnly,
+    #[error("Calls are taken over HTTP/2 only.")]
+    NeedsHttp2,
     #[error("{0}")]
     Invalid(String),
     #[error("There is no stream named {0}.")]
@@ -54,6 +56,7 @@ impl Problem {
         match self {
             Self::NoSuchPath(_) => "no-such-path",
             Self::ReadOnly => "read-only",
+            Self::NeedsHttp2 => "needs-http-2",
             Self::Invalid(_) => "invalid-request",
             Self::NoStream(_) => "stream-not-found",
             Self::NoEvent(..) => "event-not-found",
@@ -74,6 +77,7 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::ReadOnly => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NeedsHttp2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -107,6 +111,9 @@ impl From<ReadingError> for Problem {
         match error {
             ReadingError::Stopping => Self::Stopping,
             ReadingError::StreamDeleted(stream) => Self::NoStream(stream),
+            ReadingError::CostlyFilter => {
+                Self::invalid("The filter's regular expression takes too long.")
+            }
             ReadingError::Storage(ReadError::Damaged(damaged)) => {
                 tracing::error!(%damaged, "a read for the page met a damaged event");
                 Self::Damaged(damaged.to_string())

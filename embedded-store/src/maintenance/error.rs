@@ -38,7 +38,8 @@ pub enum MaintenanceError {
         /// The place.
         path: PathBuf,
     },
-    /// The directory cannot be opened for writing, for one because a server uses it.
+    /// The directory cannot be opened: for writing because a server uses it, or at all because its
+    /// write-ahead log is damaged.
     #[error(transparent)]
     Open(#[from] Error),
     /// A file cannot be read or written.

@@ -28,8 +28,11 @@ impl Selection {
     }
 }
 
-/// The events of a log in order, up to the newest at the beginning. What was destroyed or removed is
-/// not among them.
+/// The events of a log in order, as it was when this was opened. What was destroyed or removed is not
+/// among them.
+///
+/// Until it is dropped, the write-ahead log of a running server cannot be emptied: it grows by what is
+/// written.
 #[derive(Debug)]
 pub struct Records {
     connection: Connection,
@@ -43,6 +46,9 @@ impl Records {
     /// Opens the store in a directory, whether or not a server runs on it.
     pub fn open(directory: &Path, selection: Selection) -> Result<Self, MaintenanceError> {
         let connection = reader(directory)?;
+        // One for all pages: a delete between two of them would leave half of a stream. It begins with
+        // the next statement and ends with the connection.
+        connection.execute_batch("BEGIN")?;
         let last = storage::last_position(&connection)?;
         let left = (selection.from_position.max(1), last);
         Ok(Self { connection, selection, page: VecDeque::new(), left })

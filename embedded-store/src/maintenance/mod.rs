@@ -51,8 +51,10 @@ pub enum Phase {
     Copying,
 }
 
-/// A connection that reads the store in a directory, whether or not a server runs on it.
+/// A connection that reads the store in a directory, whether or not a server runs on it. Refused if
+/// it would not see all that was committed.
 fn reader(directory: &Path) -> Result<Connection, MaintenanceError> {
+    crate::storage::examine(directory)?;
     let directory = directory.to_owned();
     match crate::storage::reader(&directory) {
         Ok((connection, Format::Current)) => Ok(connection),

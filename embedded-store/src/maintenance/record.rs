@@ -19,6 +19,9 @@ const TICKS: u64 = 10_000_000;
 /// Positions beyond this are none.
 const MAX_POSITION: u64 = i64::MAX as u64 / 2;
 
+/// Revisions beyond this are none, so that appends after an import never come to that of a tombstone.
+const MAX_REVISION: u64 = TOMBSTONE / 2;
+
 /// An event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -137,8 +140,11 @@ impl Record {
         if !names::is_writable(&self.stream) {
             return wrong("stream", "is not the name of a stream that can be written to");
         }
-        if self.revision > TOMBSTONE {
+        if self.revision > MAX_REVISION && self.revision != TOMBSTONE {
             return wrong("revision", "is larger than any revision");
+        }
+        if self.revision == TOMBSTONE && names::original_of(&self.stream).is_some() {
+            return wrong("stream", "holds metadata, which cannot be ended for ever");
         }
         if (self.revision == TOMBSTONE) != self.is_tombstone() {
             return wrong("revision", "and `type` disagree about whether this ends the stream");
@@ -313,5 +319,27 @@ mod tests {
             let error = Record::from_line(&bad).unwrap_err().to_string();
             assert!(error.starts_with(message), "{error}");
         }
+    }
+
+    #[test]
+    fn revisions_leave_room_for_those_that_follow() {
+        let at = |revision| Record { revision, ..record(b"", b"1") }.to_line();
+        let largest = i64::MAX as u64 / 2;
+        Record::from_line(&at(largest)).unwrap();
+        for revision in [largest + 1, TOMBSTONE - 1] {
+            let error = Record::from_line(&at(revision)).unwrap_err().to_string();
+            assert!(error.starts_with("`revision` is larger than any revision"), "{error}");
+        }
+    }
+
+    #[test]
+    fn metadata_cannot_end_for_ever() {
+        let ending = |stream: &str| {
+            let (stream, kind) = (stream.to_owned(), TOMBSTONE_KIND.to_owned());
+            Record { stream, kind, revision: TOMBSTONE, ..record(b"", b"") }.to_line()
+        };
+        Record::from_line(&ending("order-1")).unwrap();
+        let error = Record::from_line(&ending("$$order-1")).unwrap_err().to_string();
+        assert!(error.starts_with("`stream` holds metadata"), "{error}");
     }
 }

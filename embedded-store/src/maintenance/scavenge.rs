@@ -205,14 +205,23 @@ impl Scavenge {
 
     /// False if it was stopped before the end.
     async fn compact(&self, totals: &mut Totals) -> Result<bool, Cause> {
+        let outcome = self.remove_and_shrink(totals).await;
+        // Also after an error, or what was removed would stay in the write-ahead log.
+        if totals.events > 0 {
+            let finished = self.storage.compact(Step::Finish).await;
+            if outcome.is_ok() {
+                finished?;
+            }
+        }
+        outcome
+    }
+
+    async fn remove_and_shrink(&self, totals: &mut Totals) -> Result<bool, Cause> {
         let removed = self.remove(totals).await?;
         if removed {
             while !self.cancel.is_cancelled() && self.storage.compact(Step::Shrink).await?.done == 0
             {
             }
-        }
-        if totals.events > 0 {
-            self.storage.compact(Step::Finish).await?;
         }
         Ok(removed)
     }

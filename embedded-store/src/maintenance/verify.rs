@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{MaintenanceError, Progress, reader};
+use crate::error::Error;
 use crate::storage;
 
 /// How much of the file itself is checked. Events and streams always are.
@@ -108,13 +109,20 @@ pub enum Problem {
     },
 }
 
-/// Checks the store in a directory, whether or not a server runs on it.
+/// Checks the store in a directory, whether or not a server runs on it. If its write-ahead log is
+/// damaged, that is the only problem named: nothing else can be checked without it.
 pub fn verify(
     directory: &Path,
     depth: Depth,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Verified, MaintenanceError> {
-    let connection = reader(directory)?;
+    let connection = match reader(directory) {
+        Err(MaintenanceError::Open(error @ Error::Damaged { .. })) => {
+            let problems = vec![Problem::File(error.to_string())];
+            return Ok(Verified { events: 0, streams: 0, problems, more: 0 });
+        }
+        connection => connection?,
+    };
     let findings = storage::verify(&connection, depth == Depth::Full, progress)?;
     let storage::Findings { events, streams, problems, more } = findings;
     Ok(Verified { events, streams, problems, more })

@@ -77,6 +77,8 @@ impl Subscriptions {
         let end_was = self.end_of(&source, settings.start).await?;
         let definition =
             Definition { source, group: group.into(), settings: Arc::new(settings), end_was };
+        // What a group of this name has left behind, if the process died while it was deleted.
+        self.forget_progress(&definition).await?;
         self.change(&mut config, user, |config| config.put(Entry::new(&definition))).await?;
         self.put(definition);
         Ok(())
@@ -116,7 +118,11 @@ impl Subscriptions {
         self.change(&mut config, user, |config| config.remove(source, group)).await?;
         self.groups_mut().by_name.remove(&(source.into(), group.into()));
         close(&commands, Closing::Forget).await;
-        let ledger = Ledger::new(self.storage.clone(), definition.source.clone(), group);
+        self.forget_progress(&definition).await
+    }
+
+    async fn forget_progress(&self, Definition { source, group, .. }: &Definition) -> Changed {
+        let ledger = Ledger::new(self.storage.clone(), source.clone(), group);
         ledger.delete().await.map_err(SubscriptionError::NotWritten)
     }
 

@@ -1,18 +1,22 @@
 //! What the task of a group is asked to do.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::consumers::Identity;
+use super::consumers::{ConsumerId, Identity};
 use super::group::Action;
 use super::info::Info;
 use super::outbox::Inbox;
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    Connect(NewConsumer, oneshot::Sender<Result<Inbox, Refused>>),
-    Ack(Vec<Uuid>),
-    Nack(Vec<Uuid>, Action, String),
+    Connect(NewConsumer, oneshot::Sender<Result<(ConsumerId, Inbox), Refused>>),
+    /// What a consumer has done.
+    Ack(ConsumerId, Vec<Uuid>),
+    /// What it has not done, what is to become of that, and why.
+    Nack(ConsumerId, Vec<Uuid>, Action, Arc<str>),
     Info(oneshot::Sender<Info>),
     /// Deliver parked messages anew, those before this revision.
     Replay(Option<u64>, oneshot::Sender<()>),

@@ -48,8 +48,9 @@ pub(crate) struct Delivery {
 #[derive(Debug, Clone)]
 pub(crate) struct Parking {
     pub(crate) event: Resolved,
-    pub(crate) reason: String,
+    pub(crate) reason: Arc<str>,
     origin: Origin,
+    retries: u32,
 }
 
 /// A record that was read and is for the group.
@@ -213,9 +214,10 @@ impl Group {
         self.fresh.push_back(Message { event: read.event, origin, retries: 0 });
     }
 
-    /// Nothing up to this position of the log was for the group, but for what was read.
-    pub(crate) fn pass(&mut self, position: u64) {
-        self.progress.pass(position);
+    /// Nothing up to this position of the log was for the group, but for what was read; so many
+    /// records count nevertheless.
+    pub(crate) fn pass(&mut self, position: u64, foreign: u64) {
+        self.progress.pass(position, foreign);
     }
 
     /// A parked message is delivered anew, before anything that was not handed out yet.
@@ -230,23 +232,29 @@ impl Group {
         self.replayed
     }
 
-    pub(crate) fn ack(&mut self, ids: &[Uuid], now: Instant) {
+    pub(crate) fn ack(&mut self, from: ConsumerId, ids: &[Uuid], now: Instant) {
         for id in ids {
-            if let Some(message) = self.release_by_id(*id, now) {
+            if let Some(message) = self.release_by_id(from, *id, now) {
                 self.done(&message.event, message.origin);
             }
         }
     }
 
-    pub(crate) fn nack(&mut self, ids: &[Uuid], action: Action, reason: &str, now: Instant) {
+    pub(crate) fn nack(
+        &mut self,
+        from: ConsumerId,
+        ids: &[Uuid],
+        (action, reason): (Action, &str),
+        now: Instant,
+    ) {
+        // One for all of them, however many there are.
+        let reason: Arc<str> = format!("Client explicitly NAK'ed message.\n{reason}").into();
         for id in ids {
-            let Some(message) = self.release_by_id(*id, now) else { continue };
+            let Some(message) = self.release_by_id(from, *id, now) else { continue };
             match action {
                 Action::Skip => self.done(&message.event, message.origin),
                 Action::Retry => self.retry_or_park(message),
-                Action::Park => {
-                    self.park(message, format!("Client explicitly NAK'ed message.\n{reason}"));
-                }
+                Action::Park => self.park(message, Arc::clone(&reason)),
             }
         }
     }
@@ -266,6 +274,12 @@ impl Group {
     /// A message stands among the parked ones.
     pub(crate) fn parked(&mut self, parking: &Parking) {
         self.done(&parking.event, parking.origin);
+    }
+
+    /// A message could not be parked: it is delivered again.
+    pub(crate) fn not_parked(&mut self, parking: Parking) {
+        let Parking { event, reason: _, origin, retries } = parking;
+        self.deliver_again(Message { event, origin, retries });
     }
 
     /// Hands out what can be handed out.
@@ -324,8 +338,14 @@ impl Group {
         self.began + EXPIRY * times
     }
 
-    fn release_by_id(&mut self, id: Uuid, now: Instant) -> Option<Message> {
-        let number = self.by_id.get(&id)?.front().copied()?;
+    /// Events may share an id: then the message is meant that this consumer holds. A late answer
+    /// is for whoever holds it by now.
+    fn release_by_id(&mut self, from: ConsumerId, id: Uuid, now: Instant) -> Option<Message> {
+        let numbers = self.by_id.get(&id)?;
+        let is_theirs = |number: &&Number| {
+            self.outstanding.get(*number).is_some_and(|outstanding| outstanding.consumer == from)
+        };
+        let number = numbers.iter().find(is_theirs).or_else(|| numbers.front()).copied()?;
         self.release(number, now)
     }
 
@@ -355,7 +375,7 @@ impl Group {
         if message.retries < most {
             self.deliver_again(message);
         } else {
-            self.park(message, format!("Reached retry count of {most}"));
+            self.park(message, format!("Reached retry count of {most}").into());
         }
     }
 
@@ -369,9 +389,9 @@ impl Group {
         self.retry.insert(before.unwrap_or(self.retry.len()), message);
     }
 
-    fn park(&mut self, message: Message, reason: String) {
-        let Message { event, origin, retries: _ } = message;
-        self.effects.push(Effect::Park(Parking { event, reason, origin }));
+    fn park(&mut self, message: Message, reason: Arc<str>) {
+        let Message { event, origin, retries } = message;
+        self.effects.push(Effect::Park(Parking { event, reason, origin, retries }));
     }
 
     fn done(&mut self, event: &Resolved, origin: Origin) {

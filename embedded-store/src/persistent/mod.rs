@@ -41,7 +41,7 @@ use tokio_util::task::TaskTracker;
 use self::command::Refused;
 pub(crate) use self::command::{Command, NewConsumer};
 use self::config::{Config, Definition};
-pub(crate) use self::consumers::Identity;
+pub(crate) use self::consumers::{ConsumerId, Identity};
 pub(crate) use self::group::{Action, Delivery};
 use self::hub::Hub;
 pub(crate) use self::info::{ConnectionInfo, Info};
@@ -119,6 +119,8 @@ struct Handle {
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) inbox: Inbox,
+    /// Who it is in its answers.
+    pub(crate) consumer: ConsumerId,
     /// Where it answers.
     pub(crate) commands: mpsc::Sender<Command>,
 }
@@ -155,7 +157,7 @@ impl Subscriptions {
         let commands = self.handle(source, group)?.commands;
         let connect = |reply| Command::Connect(consumer, reply);
         match ask(&commands, connect).await.ok_or_else(|| self.gone())? {
-            Ok(inbox) => Ok(Connected { inbox, commands }),
+            Ok((consumer, inbox)) => Ok(Connected { inbox, consumer, commands }),
             Err(Refused::TooManyConsumers) => Err(SubscriptionError::TooManyConsumers),
             Err(Refused::Dropped) => Err(SubscriptionError::Dropped),
         }

@@ -16,7 +16,7 @@ pub(crate) struct Progress {
 /// Everything before a record is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reached {
-    /// How many records were looked at and are done.
+    /// How many records were looked at, count and are done.
     pub(crate) count: u64,
     /// The position of the last of them; `None` before the first.
     pub(crate) position: Option<u64>,
@@ -37,14 +37,14 @@ impl Progress {
         sequence
     }
 
-    /// Records up to `position` were looked at, and none of them is for the group.
-    pub(crate) fn pass(&mut self, position: u64) {
-        if let Some(count) = position.checked_sub(self.examined.unwrap_or(0))
-            && count > 0
-        {
-            self.next += count;
+    /// Records up to `position` were looked at, and none of them is for the group. `foreign` of
+    /// them count; the others were written by groups, and if a checkpoint counted, it would be a
+    /// reason for the next.
+    pub(crate) fn pass(&mut self, position: u64, foreign: u64) {
+        if position > self.examined.unwrap_or(0) {
             self.examined = Some(position);
         }
+        self.next += foreign;
     }
 
     pub(crate) fn done(&mut self, sequence: u64) {
@@ -93,13 +93,22 @@ mod tests {
     #[test]
     fn records_that_are_not_for_the_group_count_as_done() {
         let mut progress = Progress::after(None);
-        progress.pass(5);
+        progress.pass(5, 5);
         assert_eq!(progress.reached(), Reached { count: 5, position: Some(5) });
         let message = progress.begin(6);
-        progress.pass(9);
+        progress.pass(9, 3);
         assert_eq!(progress.reached().position, Some(5));
         progress.done(message);
         assert_eq!(progress.reached(), Reached { count: 9, position: Some(9) });
+    }
+
+    #[test]
+    fn what_groups_wrote_is_passed_without_counting() {
+        let mut progress = Progress::after(Some(2));
+        progress.pass(5, 0);
+        assert_eq!(progress.reached(), Reached { count: 0, position: Some(5) });
+        progress.pass(4, 0);
+        assert_eq!(progress.examined(), Some(5));
     }
 
     #[test]
@@ -107,7 +116,7 @@ mod tests {
         let mut progress = Progress::after(None);
         let first = progress.begin(3);
         let second = progress.begin(4);
-        progress.pass(8);
+        progress.pass(8, 4);
         progress.rewind(second);
         assert_eq!(progress.examined(), Some(3));
         assert_eq!(progress.begin(4), second);

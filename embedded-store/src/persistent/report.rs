@@ -100,7 +100,7 @@ impl Task {
             retry_buffer: self.group.retry_count(),
             in_flight: connections.iter().map(|connection| connection.in_flight).sum(),
             outstanding: self.group.outstanding_count(),
-            parked: self.parked.count(),
+            parked: self.replays.parked(),
             connections,
         }
     }

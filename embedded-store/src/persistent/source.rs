@@ -2,6 +2,7 @@
 //! where these reach back far enough and else from the disk.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::group::Read;
 use super::message::Resolved;
@@ -14,6 +15,9 @@ use crate::storage::{
 
 /// Records taken from memory at a time.
 const RECENT_RECORDS: usize = 512;
+
+/// How long a filter may keep others from running.
+const FILTERING: Duration = Duration::from_millis(5);
 
 /// What every name of a group's own streams begins with.
 const OWN: &str = "$persistentsubscription-";
@@ -48,17 +52,28 @@ pub(crate) enum Cursor {
         /// The last position that was looked at.
         examined: u64,
         scan: Scan,
+        /// Whether records are left out besides those of groups on the whole log.
+        filtered: bool,
     },
 }
 
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) records: Vec<Read>,
-    /// The position of the log up to which nothing else is for the group. Not of a stream.
-    pub(crate) passed: Option<u64>,
+    /// What else was looked at. Not of a stream.
+    pub(crate) passed: Option<Passed>,
     pub(crate) cursor: Cursor,
     /// Whether there was nothing more.
     pub(crate) end: bool,
+}
+
+/// Up to a position of the log nothing but what was read is for the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) position: u64,
+    /// How many records were left out that are a reason for a checkpoint: what groups on the whole
+    /// log write themselves is none.
+    pub(crate) foreign: u64,
 }
 
 /// Why a group cannot go on reading.
@@ -82,6 +97,7 @@ impl Cursor {
             Source::All(filter) => Self::Log {
                 examined: position.unwrap_or(0),
                 scan: Scan::new(filter.as_ref().map(|choice| choice.filter.clone())),
+                filtered: filter.is_some(),
             },
         }
     }
@@ -94,19 +110,26 @@ impl Cursor {
         limit: usize,
         resolve_links: bool,
     ) -> Result<Page, SourceError> {
+        // Known before anything is read: whatever is committed from now on wakes the group.
+        let committed = *storage.committed().borrow();
         let (events, mut page) = match self {
             Self::Stream { stream, next, at } => {
                 let recent =
                     at.and_then(|at| Some((at, storage.recent_after(at, RECENT_RECORDS)?)));
                 match recent {
-                    Some((at, recent)) => recent_of_stream(stream, next, at, recent, limit)?,
+                    Some((at, recent)) => {
+                        recent_of_stream((stream, next, at), recent, committed, limit)?
+                    }
                     None => read_stream(&storage, stream, next, limit).await?,
                 }
             }
-            Self::Log { examined, scan } => match storage.recent_after(examined, RECENT_RECORDS) {
-                Some(recent) => recent_of_log(examined, scan, recent, limit),
-                None => read_log(&storage, examined, scan, limit).await?,
-            },
+            Self::Log { examined, scan, filtered } => {
+                let log = (examined, scan, filtered);
+                match storage.recent_after(examined, RECENT_RECORDS) {
+                    Some(recent) => recent_of_log(log, recent, committed, limit),
+                    None => read_log(&storage, log, committed, limit).await?,
+                }
+            }
         };
         page.records = resolved(&storage, events, resolve_links, &page.cursor).await?;
         Ok(page)
@@ -115,18 +138,21 @@ impl Cursor {
 
 type Events = Vec<Arc<Recorded>>;
 
-fn page(cursor: Cursor, passed: Option<u64>, end: bool) -> Page {
+fn page(cursor: Cursor, passed: Option<Passed>, end: bool) -> Page {
     Page { records: Vec::new(), passed, cursor, end }
 }
 
+/// A page from memory ends early when it is large, so only its last position tells whether it was
+/// the last one.
 fn recent_of_stream(
-    stream: Arc<str>,
-    mut next: u64,
-    mut at: u64,
+    (stream, mut next, mut at): (Arc<str>, u64, u64),
     recent: Events,
+    committed: u64,
     limit: usize,
 ) -> Result<(Events, Page), SourceError> {
-    let mut end = recent.len() < RECENT_RECORDS;
+    if recent.is_empty() {
+        at = at.max(committed);
+    }
     let mut events = Vec::new();
     for event in recent {
         if event.stream == stream && event.revision == TOMBSTONE {
@@ -134,11 +160,9 @@ fn recent_of_stream(
                 return Err(SourceError::Tombstoned);
             }
             // First what came before it; the next page begins with it.
-            end = false;
             break;
         }
         if events.len() >= limit {
-            end = false;
             break;
         }
         at = event.position;
@@ -147,7 +171,7 @@ fn recent_of_stream(
             events.push(event);
         }
     }
-    Ok((events, page(Cursor::Stream { stream, next, at: Some(at) }, None, end)))
+    Ok((events, page(Cursor::Stream { stream, next, at: Some(at) }, None, at >= committed)))
 }
 
 async fn read_stream(
@@ -178,46 +202,63 @@ async fn read_stream(
     }
 }
 
-fn recent_of_log(mut examined: u64, scan: Scan, recent: Events, limit: usize) -> (Events, Page) {
-    let mut end = recent.len() < RECENT_RECORDS;
-    let mut events = Vec::new();
+fn recent_of_log(
+    (mut examined, scan, filtered): (u64, Scan, bool),
+    recent: Events,
+    committed: u64,
+    limit: usize,
+) -> (Events, Page) {
+    if recent.is_empty() {
+        // The newest records were removed from the log.
+        examined = examined.max(committed);
+    }
+    let (mut events, mut foreign, begun) = (Vec::new(), 0, Instant::now());
     for event in recent {
-        if events.len() >= limit {
-            end = false;
+        if events.len() >= limit || begun.elapsed() > FILTERING {
             break;
         }
         examined = event.position;
-        if scan.wants(&event.stream, &event.kind) && !is_own(&event.stream) {
+        if is_own(&event.stream) {
+            continue;
+        }
+        if scan.wants(&event.stream, &event.kind) {
             events.push(event);
+        } else {
+            foreign += 1;
         }
     }
-    (events, page(Cursor::Log { examined, scan }, Some(examined), end))
+    let passed = Passed { position: examined, foreign };
+    (events, page(Cursor::Log { examined, scan, filtered }, Some(passed), examined >= committed))
 }
 
 async fn read_log(
     storage: &Storage,
-    examined: u64,
-    scan: Scan,
+    (before, scan, filtered): (u64, Scan, bool),
+    committed: u64,
     limit: usize,
 ) -> Result<(Events, Page), SourceError> {
-    let committed = *storage.committed().borrow();
-    if examined >= committed {
-        return Ok((Vec::new(), page(Cursor::Log { examined, scan }, None, true)));
+    if before >= committed {
+        let cursor = Cursor::Log { examined: before, scan, filtered };
+        return Ok((Vec::new(), page(cursor, None, true)));
     }
     let query = LogQuery {
-        range: (examined + 1, committed),
+        range: (before + 1, committed),
         direction: Direction::Forwards,
         limit: limit as u64,
         scan: scan.clone(),
     };
     let found = storage.read_log(query).await?;
+    let examined = found.examined.unwrap_or(committed);
+    let end = found.end || examined >= committed;
+    // What else was left out is not told apart: without a filter all of it is the groups' own.
+    let left_out = (examined - before).saturating_sub(found.items.len() as u64);
+    let passed = Passed { position: examined, foreign: if filtered { left_out } else { 0 } };
     let events = found.items.into_iter().filter_map(|item| match item {
         Item::Event(event) if !is_own(&event.stream) => Some(event),
         Item::Event(_) | Item::Checkpoint(_) => None,
     });
-    let examined = found.examined.unwrap_or(committed);
-    let end = found.end || examined >= committed;
-    Ok((events.collect(), page(Cursor::Log { examined, scan }, Some(examined), end)))
+    let cursor = Cursor::Log { examined, scan, filtered };
+    Ok((events.collect(), page(cursor, Some(passed), end)))
 }
 
 async fn resolved(
@@ -270,6 +311,53 @@ pub(crate) async fn resolve(
 mod tests {
     use super::*;
     use crate::persistent::ALL;
+    use bytes::Bytes;
+    use uuid::Uuid;
+
+    fn record(position: u64, stream: &str) -> Arc<Recorded> {
+        Arc::new(Recorded {
+            position,
+            stream: stream.into(),
+            revision: position,
+            id: Uuid::nil(),
+            kind: "k".into(),
+            is_json: false,
+            created: 0,
+            metadata: Bytes::new(),
+            data: Bytes::new(),
+        })
+    }
+
+    #[test]
+    fn a_short_page_from_memory_is_the_last_one_only_if_it_reaches_what_is_committed() {
+        let recent = || vec![record(5, "s"), record(6, "s")];
+        for (committed, is_last) in [(6, true), (7, false)] {
+            let log = recent_of_log((4, Scan::new(None), false), recent(), committed, 9).1;
+            assert_eq!(log.end, is_last);
+            let of_stream = recent_of_stream(("s".into(), 5, 4), recent(), committed, 9);
+            assert_eq!(of_stream.unwrap().1.end, is_last);
+        }
+    }
+
+    #[test]
+    fn an_empty_page_from_memory_reaches_what_is_committed() {
+        let log = recent_of_log((4, Scan::new(None), false), Vec::new(), 7, 9).1;
+        assert!(log.end);
+        assert_eq!(log.passed, Some(Passed { position: 7, foreign: 0 }));
+        let (_, of_stream) = recent_of_stream(("s".into(), 5, 4), Vec::new(), 7, 9).unwrap();
+        assert!(of_stream.end);
+        assert!(matches!(of_stream.cursor, Cursor::Stream { at: Some(7), .. }));
+    }
+
+    #[test]
+    fn what_groups_on_the_whole_log_write_is_passed_and_does_not_count() {
+        let checkpoints = checkpoint_stream(ALL, "g");
+        let metadata = names::metastream_of(&checkpoints);
+        let recent = vec![record(5, &checkpoints), record(6, "s"), record(7, &metadata)];
+        let (events, page) = recent_of_log((4, Scan::new(None), false), recent, 7, 9);
+        assert_eq!(events.len(), 1);
+        assert_eq!(page.passed, Some(Passed { position: 7, foreign: 0 }));
+    }
 
     #[test]
     fn groups_on_the_whole_log_do_not_see_what_such_groups_write() {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use self::parking::Replay;
+use self::parking::Replays;
 use super::command::{Closing, Command, NewConsumer, Refused};
 use super::config::Definition;
 use super::consumers::ConsumerId;
@@ -24,7 +24,7 @@ use super::message::Resolved;
 use super::outbox::{Inbox, Outbox, Outgoing, outbox};
 use super::report::Measured;
 use super::settings::{Source, Start};
-use super::source::{Cursor, Page, SourceError};
+use super::source::{Cursor, Page, Passed, SourceError};
 use crate::storage::{ReadError, Storage, WriteError};
 
 /// Commands handled before anything else is done.
@@ -126,11 +126,8 @@ pub(super) struct Task {
     has_checkpoint: bool,
     to_park: Vec<Parking>,
     parking: Running<(Vec<Parking>, ParkResult)>,
-    pub(super) parked: Parked,
-    replay: Option<Replay>,
+    pub(super) replays: Replays,
     replaying: Running<ReplayPage>,
-    /// Revision before which parked messages are hidden, and whether that has to be written.
-    to_truncate: Option<u64>,
     truncating: Running<()>,
     pub(super) measured: Measured,
     closed: Option<(Closing, oneshot::Sender<()>)>,
@@ -176,10 +173,8 @@ impl Task {
             has_checkpoint: checkpoint.is_some(),
             to_park: Vec::new(),
             parking: None,
-            parked,
-            replay: None,
+            replays: Replays::new(parked),
             replaying: None,
-            to_truncate: None,
             truncating: None,
             measured: Measured::new(Instant::now()),
             closed: None,
@@ -200,8 +195,8 @@ impl Task {
                     }
                 }
                 Woken::Page(page) => self.read(page),
-                Woken::Saved(saved) => self.group.checkpoint_written(saved.is_ok()),
-                Woken::Parked((messages, parked)) => self.note_parked(&messages, parked),
+                Woken::Saved(saved) => self.note_saved(saved.is_ok()),
+                Woken::Parked((messages, parked)) => self.note_parked(messages, parked),
                 Woken::Replayed(page) => self.replay_page(page),
                 Woken::Written => self.unread = true,
                 Woken::Nothing => {}
@@ -245,17 +240,19 @@ impl Task {
             // An error means that whoever asked has gone; a consumer that has is noticed as such.
             Command::Connect(consumer, reply) => drop(reply.send(self.connect(consumer))),
             Command::Info(reply) => drop(reply.send(self.info(now).await)),
-            Command::Ack(ids) => self.group.ack(&ids, now),
-            Command::Nack(ids, action, reason) => self.group.nack(&ids, action, &reason, now),
+            Command::Ack(from, ids) => self.group.ack(from, &ids, now),
+            Command::Nack(from, ids, action, reason) => {
+                self.group.nack(from, &ids, (action, &reason), now);
+            }
             Command::Replay(stop_at, reply) => {
-                self.begin_replay(stop_at);
+                self.replays.begin(stop_at);
                 let _ = reply.send(());
             }
             Command::Close(closing, reply) => self.closed = Some((closing, reply)),
         }
     }
 
-    fn connect(&mut self, consumer: NewConsumer) -> Result<Inbox, Refused> {
+    fn connect(&mut self, consumer: NewConsumer) -> Result<(ConsumerId, Inbox), Refused> {
         self.let_go();
         if self.faulted {
             return Err(Refused::Dropped);
@@ -273,7 +270,7 @@ impl Task {
             self.listening = Some(self.hub.listen(&self.definition.source, written));
             self.unread = true;
         }
-        Ok(inbox)
+        Ok((id, inbox))
     }
 
     /// Does everything that can be done now and starts what takes time.
@@ -365,18 +362,17 @@ impl Task {
         self.measured.read(&page.records, page.end && !self.unread);
         for record in page.records {
             if page.passed.is_some() {
-                self.group.pass(record.position - 1);
+                self.group.pass(record.position - 1, 0);
             }
             self.group.read(record);
         }
-        if let Some(position) = page.passed {
-            self.group.pass(position);
+        if let Some(Passed { position, foreign }) = page.passed {
+            self.group.pass(position, foreign);
         }
     }
 
     fn save(&mut self, position: u64) {
         let (ledger, is_first) = (self.ledger.clone(), !self.has_checkpoint);
-        self.has_checkpoint = true;
         self.saving = Some(Box::pin(async move {
             let saved = ledger.save(position, is_first).await;
             if let Err(error) = &saved {
@@ -387,11 +383,16 @@ impl Task {
         }));
     }
 
+    fn note_saved(&mut self, saved: bool) {
+        self.has_checkpoint |= saved;
+        self.group.checkpoint_written(saved);
+    }
+
     /// What is done and not saved, if storage still takes it. Without it more is delivered again
     /// after the next start, and nothing is lost.
     async fn save_the_last(&mut self) {
         if let Some(saving) = self.saving.take() {
-            self.group.checkpoint_written(saving.await.is_ok());
+            self.note_saved(saving.await.is_ok());
         }
         if let Some(position) = self.group.last_checkpoint(Instant::now()) {
             let _ = self.ledger.save(position, !self.has_checkpoint).await;
@@ -405,7 +406,7 @@ impl Task {
             None
         };
         let newest = newest.filter(|newest| Some(*newest) > self.group.examined());
-        self.report(now, newest, self.replay.is_some())
+        self.report(now, newest, self.replays.is_under_way())
     }
 }
 

@@ -93,13 +93,21 @@ impl Bench {
     }
 
     fn ack(&mut self, positions: impl IntoIterator<Item = u64>) -> &mut Self {
+        self.ack_from(1, positions)
+    }
+
+    fn ack_from(
+        &mut self,
+        consumer: ConsumerId,
+        positions: impl IntoIterator<Item = u64>,
+    ) -> &mut Self {
         let ids: Vec<Uuid> = positions.into_iter().map(id).collect();
-        self.group.ack(&ids, self.now);
+        self.group.ack(consumer, &ids, self.now);
         self.push()
     }
 
     fn nack(&mut self, position: u64, action: Action) -> &mut Self {
-        self.group.nack(&[id(position)], action, "because", self.now);
+        self.group.nack(1, &[id(position)], (action, "because"), self.now);
         self.push()
     }
 
@@ -176,7 +184,7 @@ fn a_pinned_stream_stays_with_its_consumer_in_order() {
         }
         for (consumer, position, _) in sent {
             order.entry(consumer).or_default().push(position);
-            bench.group.ack(&[id(position)], bench.now);
+            bench.group.ack(consumer, &[id(position)], bench.now);
         }
     }
     let mut streams: Vec<_> = order.into_values().collect();
@@ -220,7 +228,7 @@ fn what_is_held_too_long_is_delivered_again_and_then_parked() {
     assert_eq!(bench.sent(), [(1, 1, 2)]);
     bench.wait(1_000);
     assert_eq!(bench.sent(), []);
-    assert_eq!(bench.parking.pop_front().unwrap().reason, "Reached retry count of 2");
+    assert_eq!(&*bench.parking.pop_front().unwrap().reason, "Reached retry count of 2");
 }
 
 #[test]
@@ -253,7 +261,7 @@ fn what_was_replayed_or_refused_comes_before_what_is_new() {
     bench.join(1, 3).read(1..=6).sent();
     bench.group.replay(event(99));
     for position in [2, 1, 3] {
-        bench.group.nack(&[id(position)], Action::Retry, "", bench.now);
+        bench.group.nack(1, &[id(position)], (Action::Retry, ""), bench.now);
     }
     bench.push();
     assert_eq!(bench.sent(), [(1, 99, 0), (1, 1, 1), (1, 2, 1)]);
@@ -275,7 +283,7 @@ fn a_checkpoint_is_written_after_enough_messages_or_after_its_time() {
     bench.ack([7, 8]);
     assert_eq!(bench.group.deadline(), Some(bench.now + Duration::from_secs(1)));
     bench.wait(1_000);
-    bench.group.nack(&[id(9)], Action::Park, "", bench.now);
+    bench.group.nack(1, &[id(9)], (Action::Park, ""), bench.now);
     assert_eq!(bench.checkpoint(), Some(8));
 }
 
@@ -288,6 +296,45 @@ fn a_message_is_not_done_before_it_is_parked() {
     let parking = bench.parking.pop_front().unwrap();
     bench.group.parked(&parking);
     assert_eq!(bench.checkpoint(), Some(3));
+}
+
+#[test]
+fn what_groups_on_the_whole_log_write_moves_the_checkpoint_and_is_no_reason_for_one() {
+    let mut bench = Bench::with(Settings {
+        min_checkpoint_count: 1,
+        max_checkpoint_count: 1,
+        ..settings(Strategy::RoundRobin)
+    });
+    bench.join(1, 9).read(1..=1).ack([1]);
+    assert_eq!(bench.checkpoint(), Some(1));
+    bench.group.pass(9, 0);
+    assert_eq!(bench.group.examined(), Some(9));
+    assert_eq!((bench.checkpoint(), bench.group.deadline()), (None, None));
+    assert_eq!(bench.group.last_checkpoint(bench.now), None);
+    bench.group.pass(10, 1);
+    assert_eq!(bench.checkpoint(), Some(10));
+}
+
+#[test]
+fn a_message_that_could_not_be_parked_is_delivered_again() {
+    let mut bench = Bench::new(Strategy::RoundRobin);
+    bench.join(1, 9).read(1..=2).nack(1, Action::Park).sent();
+    let parking = bench.parking.pop_front().unwrap();
+    bench.group.not_parked(parking);
+    bench.push().ack([2]);
+    assert_eq!(bench.sent(), [(1, 1, 1)]);
+    assert_eq!(bench.group.last_checkpoint(bench.now), None, "it is not done");
+    bench.ack([1]);
+    assert_eq!(bench.group.last_checkpoint(bench.now), Some(2));
+}
+
+#[test]
+fn refused_messages_share_one_reason() {
+    let mut bench = Bench::new(Strategy::RoundRobin);
+    bench.join(1, 9).read(1..=2);
+    bench.group.nack(1, &[id(1), id(2)], (Action::Park, "because"), bench.now);
+    bench.push();
+    assert!(Arc::ptr_eq(&bench.parking[0].reason, &bench.parking[1].reason));
 }
 
 #[test]
@@ -328,10 +375,29 @@ fn two_events_with_one_id_are_two_messages() {
     assert_eq!(bench.group.outstanding_count(), 0);
 }
 
+#[test]
+fn of_two_events_with_one_id_a_consumer_answers_the_one_that_it_holds() {
+    let mut bench = Bench::new(Strategy::RoundRobin);
+    bench.join(1, 9).join(2, 9);
+    for position in [1, 2] {
+        let mut twin = Recorded::clone(&event(7).original);
+        twin.position = position;
+        let event = Resolved::plain(Arc::new(twin));
+        bench.group.read(Read { position, event });
+    }
+    bench.push().ack_from(2, [7]);
+    assert_eq!(bench.group.last_checkpoint(bench.now), None, "the first one is not done");
+    bench.leave(1);
+    assert_eq!(bench.sent(), [(1, 1, 0), (2, 2, 0), (2, 1, 1)]);
+    bench.ack_from(1, [7]);
+    assert_eq!(bench.group.last_checkpoint(bench.now), Some(2), "a late answer counts");
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Read(u64),
-    Pass(u64),
+    /// So many records, and whether they count.
+    Pass(u64, bool),
     Join(usize),
     Leave(usize),
     Ack(usize),
@@ -345,7 +411,7 @@ fn steps() -> impl Generator<Value = Vec<Step>> {
     let action = prop_oneof![Just(Action::Park), Just(Action::Retry), Just(Action::Skip)];
     let step = prop_oneof![
         3 => (1..5_u64).prop_map(Step::Read),
-        1 => (1..5_u64).prop_map(Step::Pass),
+        1 => (1..5_u64, any::<bool>()).prop_map(|(count, counts)| Step::Pass(count, counts)),
         2 => (1..4_usize).prop_map(Step::Join),
         1 => any::<usize>().prop_map(Step::Leave),
         6 => any::<usize>().prop_map(Step::Ack),
@@ -397,12 +463,12 @@ impl Model {
     fn step(&mut self, step: Step) {
         match step {
             Step::Read(count) => self.read(count),
-            Step::Pass(count) => {
+            Step::Pass(count, counts) => {
                 if self.bench.group.wants_page() {
                     let from = self.bench.group.examined().unwrap_or(0);
                     if from == self.end {
                         self.end += count;
-                        self.bench.group.pass(self.end);
+                        self.bench.group.pass(self.end, if counts { count } else { 0 });
                     }
                 }
             }
@@ -422,7 +488,7 @@ impl Model {
                 let Some(held) = pick(self.held.iter().copied(), which) else { return };
                 self.held.retain(|other| *other != held);
                 self.done.insert(held.1);
-                self.bench.ack([held.1]);
+                self.bench.ack_from(held.0, [held.1]);
             }
             Step::Nack(which, action) => {
                 let Some(held) = pick(self.held.iter().copied(), which) else { return };
@@ -471,7 +537,7 @@ impl Model {
             let position = next.unwrap_or(self.end.max(from) + 1);
             self.log.insert(position);
             self.end = self.end.max(position);
-            self.bench.group.pass(position - 1);
+            self.bench.group.pass(position - 1, 0);
             self.bench.read([position]);
             self.note_sent();
         }

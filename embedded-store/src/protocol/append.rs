@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::arriving::Held;
 use super::messages::write::{
     AppendContent, AppendReq, AppendResp, AppendResult, Current, Expected as WireExpected, Target,
     WrongExpectedVersion,
@@ -19,14 +20,19 @@ pub(super) async fn append(
     request: Request<Streaming<AppendReq>>,
 ) -> Result<Response<AppendResp>, Status> {
     let (headers, _, mut messages) = request.into_parts();
-    let receive = receive(&mut messages, context.max_append_size);
-    let (target, events) = context.until_stopped(receive).await?;
+    let target = context.until_stopped(target(&mut messages)).await?;
     let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
     context.allow(&headers, Action::Append(&stream)).await?;
     let expected = convert::expected(target.expected)?;
+    let mut held = context.arriving.nothing();
+    let receive = receive(&mut messages, context.max_append_size, &mut held);
+    let events = context.until_stopped(receive).await?;
     let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
-    let written =
-        context.storage.write(write).await.map_err(|error| status::not_written(&error))?;
+    let not_written = |error| status::not_written(&error);
+    let receipt = context.storage.submit(write).await.map_err(not_written)?;
+    // From here on the queue counts it.
+    drop(held);
+    let written = receipt.written().await.map_err(not_written)?;
     let result = match written {
         Written::Done { revision, position } => {
             AppendResult::Success(convert::success(revision, position))
@@ -39,15 +45,19 @@ pub(super) async fn append(
     Ok(Response::new(AppendResp { result: Some(result) }))
 }
 
+async fn target(messages: &mut Streaming<AppendReq>) -> Result<Target, Status> {
+    match messages.message().await? {
+        Some(AppendReq { content: Some(AppendContent::Options(target)) }) => Ok(target),
+        _ => Err(status::invalid("an append begins with its options")),
+    }
+}
+
+/// Only for those who may append: until the last event is there, the others are in memory.
 async fn receive(
     messages: &mut Streaming<AppendReq>,
     limit: usize,
-) -> Result<(Target, Vec<Proposed>), Status> {
-    let Some(AppendReq { content: Some(AppendContent::Options(target)) }) =
-        messages.message().await?
-    else {
-        return Err(status::invalid("an append begins with its options"));
-    };
+    held: &mut Held,
+) -> Result<Vec<Proposed>, Status> {
     let (mut events, mut size) = (Vec::new(), 0);
     let too_large = |error| status::not_received(error, limit);
     while let Some(message) = messages.message().await.map_err(too_large)? {
@@ -59,9 +69,10 @@ async fn receive(
         if size > limit {
             return Err(status::append_too_large(limit));
         }
+        held.grow(event.weight()).await.map_err(|_full| status::too_much_arriving())?;
         events.push(event);
     }
-    Ok((target, events))
+    Ok(events)
 }
 
 fn wrong_expected_version(expected: Expected, current: Option<u64>) -> WrongExpectedVersion {

@@ -9,10 +9,12 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
+use super::arriving::Held;
 use super::messages::shared::{RpcStatus, Timestamp};
 use super::messages::write::{
     BatchAppendReq, BatchAppendResp, BatchDeadline, BatchExpected, BatchOptions, BatchResult,
@@ -50,7 +52,6 @@ pub(super) async fn batch_append(
         incoming,
         partial: HashMap::new(),
         in_flight: FuturesUnordered::new(),
-        expiring: FuturesUnordered::new(),
         ended: false,
     };
     let answers = stream::try_unfold(batches, |mut batches| async {
@@ -67,8 +68,6 @@ struct Batches {
     /// Appends of which the last part has not come yet.
     partial: HashMap<Uuid, Partial>,
     in_flight: FuturesUnordered<BoxFuture<'static, BatchAppendResp>>,
-    /// The deadlines of the partial ones.
-    expiring: FuturesUnordered<BoxFuture<'static, Uuid>>,
     /// The client sends nothing more.
     ended: bool,
 }
@@ -88,10 +87,11 @@ impl Batches {
             }
             let may_read = !self.ended && self.in_flight.len() < IN_FLIGHT;
             let limit = self.context.max_append_size;
+            let next_deadline = self.next_deadline();
             let step = async {
                 tokio::select! {
                     Some(answer) = self.in_flight.next() => Ok(Step::Answer(answer)),
-                    Some(id) = self.expiring.next() => Ok(Step::Expired(id)),
+                    Some(id) = expired(next_deadline) => Ok(Step::Expired(id)),
                     arrived = self.incoming.message(), if may_read => {
                         let arrived = arrived.map_err(|error| status::not_received(error, limit))?;
                         Ok(arrived.map_or(Step::Ended, Step::Arrived))
@@ -137,24 +137,23 @@ impl Batches {
         } else if request.is_final {
             self.submit(partial).await;
         } else {
-            self.keep(id, partial)?;
+            self.keep(id, partial).await?;
         }
         Ok(())
     }
 
+    /// The partial append whose client gives up first.
+    fn next_deadline(&self) -> Option<(Instant, Uuid)> {
+        self.partial.iter().filter_map(|(id, partial)| Some((partial.deadline?, *id))).min()
+    }
+
     /// Keeps an append until its next part, or its deadline.
-    fn keep(&mut self, id: Uuid, mut partial: Partial) -> Result<(), Status> {
+    async fn keep(&mut self, id: Uuid, mut partial: Partial) -> Result<(), Status> {
         let kept: usize = self.partial.values().map(|partial| partial.size).sum();
         if kept + partial.size > PARTIAL_BYTES.max(self.context.max_append_size) {
             return Err(status::too_many_batches());
         }
-        if let Some(patience) = partial.patience.take() {
-            let expired = async move {
-                tokio::time::sleep(patience).await;
-                id
-            };
-            self.expiring.push(expired.boxed());
-        }
+        partial.hold().await?;
         self.partial.insert(id, partial);
         Ok(())
     }
@@ -162,19 +161,22 @@ impl Batches {
     /// Hands the append to the writer before the next is read, so that one client's appends stay in
     /// order.
     async fn submit(&mut self, append: Partial) {
-        let Partial { answer, stream, expected, patience, events, .. } = append;
+        let Partial { answer, stream, expected, deadline, events, held, .. } = append;
         let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
-        match self.context.storage.submit(write).await {
+        let submitted = self.context.storage.submit(write).await;
+        // From here on the queue counts it.
+        drop(held);
+        match submitted {
             Err(error) => {
                 self.answer_now(answer.with(Err(refusal::of(&status::not_written(&error)))));
             }
             Ok(receipt) => self.in_flight.push(
                 async move {
                     let written = written(receipt, &stream, expected);
-                    let written = match patience {
+                    let written = match deadline {
                         None => written.await,
                         // Given up before the writer came to it, it is not written.
-                        Some(patience) => tokio::time::timeout(patience, written)
+                        Some(deadline) => tokio::time::timeout_at(deadline, written)
                             .await
                             .unwrap_or_else(|_late| Err(refusal::timeout())),
                     };
@@ -203,7 +205,10 @@ async fn begin(
             Err(answer.with(Err(refusal::timeout())))
         }
         Ok((stream, expected)) => {
-            Ok(Partial { answer, stream, expected, patience, events: Vec::new(), size: 0 })
+            let deadline = patience.map(|patience| Instant::now() + patience);
+            let held = context.arriving.nothing();
+            let (events, size, weight) = (Vec::new(), 0, 0);
+            Ok(Partial { answer, stream, expected, deadline, events, size, weight, held })
         }
         Err(refused) => Err(answer.with(Err(refusal::of(&refused)))),
     }
@@ -224,10 +229,13 @@ struct Partial {
     answer: Answer,
     stream: Arc<str>,
     expected: Expected,
-    /// How long its client waits, until somebody takes care of it.
-    patience: Option<Duration>,
+    /// Until when its client waits.
+    deadline: Option<Instant>,
     events: Vec<Proposed>,
     size: usize,
+    /// Bytes of memory that are not counted yet.
+    weight: usize,
+    held: Held,
 }
 
 impl Partial {
@@ -238,10 +246,24 @@ impl Partial {
             if self.size > limit {
                 return Err(refusal::too_large(limit));
             }
+            self.weight += event.weight();
             self.events.push(event);
         }
         Ok(())
     }
+
+    /// Counts what it takes in memory.
+    async fn hold(&mut self) -> Result<(), Status> {
+        let more = std::mem::take(&mut self.weight);
+        self.held.grow(more).await.map_err(|_full| status::too_much_arriving())
+    }
+}
+
+/// Waits until it is too late for an append.
+async fn expired(next: Option<(Instant, Uuid)>) -> Option<Uuid> {
+    let (deadline, id) = next?;
+    tokio::time::sleep_until(deadline).await;
+    Some(id)
 }
 
 /// How long a client waits; `None` if that is for ever. Nothing when the time has passed.

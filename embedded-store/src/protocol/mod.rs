@@ -4,6 +4,7 @@
 #![expect(clippy::result_large_err, reason = "tonic ends calls with its Status, by value")]
 
 mod append;
+mod arriving;
 mod batch;
 mod cluster;
 mod convert;
@@ -32,6 +33,7 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+pub(crate) use self::arriving::Arriving;
 pub(crate) use self::cluster::VERSION;
 use crate::maintenance::scavenge::Scavenger;
 use crate::persistent::Subscriptions;
@@ -50,6 +52,8 @@ pub(crate) struct Context {
     /// Cancelled when calls have to end.
     pub(crate) stopping: CancellationToken,
     pub(crate) max_append_size: usize,
+    /// Memory for appends that have arrived in part.
+    pub(crate) arriving: Arriving,
     /// Host and port that clients are told.
     pub(crate) advertised: (String, u16),
     /// Whether that was chosen, and not guessed from the listener.

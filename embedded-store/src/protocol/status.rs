@@ -63,6 +63,12 @@ pub(super) fn not_received(error: Status, limit: usize) -> Status {
     if error.code() == Code::OutOfRange { append_too_large(limit) } else { error }
 }
 
+pub(super) fn too_much_arriving() -> Status {
+    Status::resource_exhausted(
+        "the server waits for the rest of too many large appends; the append was not written, repeat it",
+    )
+}
+
 pub(super) fn too_many_batches() -> Status {
     Status::resource_exhausted("too many batches of this call have no end yet; end some of them")
 }
@@ -145,6 +151,7 @@ pub(super) fn not_read(error: &ReadingError) -> Status {
     match error {
         ReadingError::Stopping => stopping(),
         ReadingError::StreamDeleted(stream) => stream_deleted(stream),
+        ReadingError::CostlyFilter => invalid(error.to_string()),
         ReadingError::Storage(ReadError::Damaged(damaged)) => {
             tracing::error!(%damaged, "a read met a damaged event");
             Status::data_loss(damaged.to_string())

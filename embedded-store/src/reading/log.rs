@@ -12,6 +12,9 @@ use crate::storage::{Counted, Direction, Item, LogQuery, Scan, Storage};
 /// few records pass.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a filter may keep others from running.
+const AT_A_TIME: Duration = Duration::from_millis(5);
+
 /// Where in the log to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogStart {
@@ -73,6 +76,9 @@ impl LogRead {
                 scan: self.scan.clone(),
             };
             let page = self.storage.read_log(query).await?;
+            if self.scan.has_given_up() {
+                return Err(ReadingError::CostlyFilter);
+            }
             self.remaining = self.remaining.saturating_sub(page.items.len() as u64);
             self.range = match (page.examined, self.direction) {
                 (None, _) => (1, 0),
@@ -140,6 +146,9 @@ impl LogSubscription {
             let mut out = Vec::new();
             if self.examined < committed {
                 self.advance(committed, &mut out).await?;
+                if self.scan.has_given_up() {
+                    return Err(ReadingError::CostlyFilter);
+                }
             } else if self.caught_up {
                 self.wait().await?;
             } else {
@@ -167,7 +176,7 @@ impl LogSubscription {
                 // The newest records were removed from the log since they were committed.
                 self.examined = committed;
             }
-            let mut items = Vec::new();
+            let (mut items, begun) = (Vec::new(), Instant::now());
             for event in events {
                 let position = event.position;
                 if self.scan.wants(&event.stream, &event.kind) {
@@ -175,6 +184,9 @@ impl LogSubscription {
                 }
                 self.scan.examined(position, &mut items);
                 self.examined = position;
+                if begun.elapsed() > AT_A_TIME {
+                    break;
+                }
             }
             out.extend(items.into_iter().map(Output::from));
             return Ok(());

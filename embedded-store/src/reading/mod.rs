@@ -51,6 +51,8 @@ pub(crate) enum ReadingError {
     Stopping,
     #[error("the stream {0} is deleted")]
     StreamDeleted(Arc<str>),
+    #[error("the filter's regular expression takes too long")]
+    CostlyFilter,
     #[error("the log cannot be read")]
     Storage(#[source] ReadError),
 }

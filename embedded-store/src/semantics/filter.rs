@@ -1,6 +1,18 @@
 //! Which records of the log a filtered read or subscription wants.
 
-use fancy_regex::Regex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fancy_regex::{Regex, RegexBuilder};
+
+/// Characters of a pattern.
+const PATTERN: usize = 4_096;
+
+/// Steps back that a pattern may take over one name.
+const BACK_TRACKING: usize = 10_000;
+
+/// How often a pattern may give up. After that it is not tried any more.
+const GIVING_UP: u32 = 100;
 
 /// What a filter looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +31,14 @@ pub(crate) struct Filter {
 #[derive(Debug, Clone)]
 enum Test {
     Prefixes(Vec<String>),
-    /// Back-tracking, because clients' own default filter looks ahead.
-    Pattern(Box<Regex>),
+    Pattern(Arc<Pattern>),
+}
+
+/// Back-tracking, because clients' own default filter looks ahead; and so with a limit.
+#[derive(Debug)]
+struct Pattern {
+    regex: Regex,
+    given_up: AtomicU32,
 }
 
 /// Whether a stream is left out of `$all`, for whoever reads it: what persistent subscriptions to
@@ -33,8 +51,12 @@ pub(crate) fn is_outside_of_all(stream: &str) -> bool {
 
 /// The filter's pattern cannot be compiled.
 #[derive(Debug, thiserror::Error)]
-#[error("the filter's regular expression is not valid")]
-pub(crate) struct InvalidPattern(#[source] Box<fancy_regex::Error>);
+pub(crate) enum InvalidPattern {
+    #[error("the filter's regular expression is not valid")]
+    Broken(#[source] Box<fancy_regex::Error>),
+    #[error("the filter's regular expression is longer than {PATTERN} characters")]
+    TooLong,
+}
 
 impl Filter {
     /// A filter by any of `prefixes`, or by `pattern` when there is none. Both empty lets
@@ -45,17 +67,14 @@ impl Filter {
         pattern: &str,
     ) -> Result<Self, InvalidPattern> {
         let test = if prefixes.is_empty() {
-            let pattern = Regex::new(pattern).map_err(|error| InvalidPattern(Box::new(error)))?;
-            Test::Pattern(Box::new(pattern))
+            Test::Pattern(Arc::new(Pattern::new(pattern)?))
         } else {
             Test::Prefixes(prefixes)
         };
         Ok(Self { subject, test })
     }
 
-    /// Whether a record of this stream and type passes. A pattern that gives up (too much
-    /// back-tracking) lets the record through: the consumer can drop one too many but cannot find
-    /// one too few.
+    /// Whether a record of this stream and type passes.
     pub(crate) fn passes(&self, stream: &str, kind: &str) -> bool {
         let subject = match self.subject {
             Subject::StreamName => stream,
@@ -63,8 +82,43 @@ impl Filter {
         };
         match &self.test {
             Test::Prefixes(prefixes) => prefixes.iter().any(|prefix| subject.starts_with(prefix)),
-            Test::Pattern(pattern) => pattern.is_match(subject).unwrap_or(true),
+            Test::Pattern(pattern) => pattern.matches(subject),
         }
+    }
+
+    /// Whether its pattern takes so long that it is not tried any more, and everything passes.
+    pub(crate) fn has_given_up(&self) -> bool {
+        match &self.test {
+            Test::Prefixes(_) => false,
+            Test::Pattern(pattern) => pattern.has_given_up(),
+        }
+    }
+}
+
+impl Pattern {
+    fn new(pattern: &str) -> Result<Self, InvalidPattern> {
+        if pattern.len() > PATTERN {
+            return Err(InvalidPattern::TooLong);
+        }
+        let regex = RegexBuilder::new(pattern).backtrack_limit(BACK_TRACKING).build();
+        let regex = regex.map_err(|error| InvalidPattern::Broken(Box::new(error)))?;
+        Ok(Self { regex, given_up: AtomicU32::new(0) })
+    }
+
+    /// A pattern that gives up lets the record through: the consumer can drop one too many but
+    /// cannot find one too few.
+    fn matches(&self, subject: &str) -> bool {
+        if self.has_given_up() {
+            return true;
+        }
+        self.regex.is_match(subject).unwrap_or_else(|_gave_up| {
+            self.given_up.fetch_add(1, Ordering::Relaxed);
+            true
+        })
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed) >= GIVING_UP
     }
 }
 
@@ -107,7 +161,20 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_pattern_is_refused() {
+    fn a_broken_or_endless_pattern_is_refused() {
         assert!(Filter::new(Subject::EventType, Vec::new(), "(").is_err());
+        assert!(Filter::new(Subject::EventType, Vec::new(), &"a".repeat(PATTERN + 1)).is_err());
+    }
+
+    #[test]
+    fn a_pattern_that_takes_too_long_lets_everything_through_and_is_tried_no_more() {
+        let filter = by_type(r"^(?:a|a(?=a))*$");
+        let endless = format!("{}!", "a".repeat(100));
+        for tried in 0..GIVING_UP {
+            assert!(!filter.has_given_up(), "{tried}");
+            assert!(filter.passes("s", &endless));
+        }
+        assert!(filter.clone().has_given_up());
+        assert!(filter.passes("s", "b"));
     }
 }

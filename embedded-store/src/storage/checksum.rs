@@ -13,10 +13,11 @@ use twox_hash::XxHash3_64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) position: i64,
-    pub(crate) stream: &'a str,
+    pub(crate) stream: &'a [u8],
     pub(crate) revision: i64,
     pub(crate) id: &'a [u8],
-    pub(crate) kind: &'a str,
+    /// As bytes: on a damaged disk it need not be text.
+    pub(crate) kind: &'a [u8],
     pub(crate) is_json: bool,
     /// Negative once what the event said was destroyed.
     pub(crate) created: i64,
@@ -37,7 +38,7 @@ impl Parts<'_> {
     /// XXH3 with 64 bits: one over the data, one over everything else. This is computed for every
     /// event that is read, so what is short is put together first.
     pub(crate) fn checksum(&self) -> Checksum {
-        let others = [self.id, self.stream.as_bytes(), self.kind.as_bytes(), self.metadata];
+        let others = [self.id, self.stream, self.kind, self.metadata];
         let mut head = [0_u8; AT_ONCE];
         self.write_numbers(&mut head, others);
         let size = NUMBERS + others.iter().map(|part| part.len()).sum::<usize>();
@@ -95,6 +96,8 @@ pub(crate) fn damaged(error: &Error) -> Option<&Damaged> {
 
 /// Lets statements compute checksums:
 /// `event_checksum(position, stream's name, revision, id, kind, is_json, created, metadata, data)`.
+/// It never fails: the checksum of what cannot be an event, which only a damaged disk holds, is empty
+/// and matches none.
 pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("event_checksum", 9, flags, |arguments| {
@@ -106,21 +109,20 @@ pub(crate) fn register(connection: &Connection) -> rusqlite::Result<()> {
                 }
             }
         };
-        let text = |index| -> rusqlite::Result<&str> {
-            std::str::from_utf8(bytes(index)?).map_err(|error| Error::Utf8Error(index, error))
+        let parts = || -> rusqlite::Result<Parts<'_>> {
+            Ok(Parts {
+                position: arguments.get(0)?,
+                stream: bytes(1)?,
+                revision: arguments.get(2)?,
+                id: bytes(3)?,
+                kind: bytes(4)?,
+                is_json: arguments.get(5)?,
+                created: arguments.get(6)?,
+                metadata: bytes(7)?,
+                data: bytes(8)?,
+            })
         };
-        let parts = Parts {
-            position: arguments.get(0)?,
-            stream: text(1)?,
-            revision: arguments.get(2)?,
-            id: bytes(3)?,
-            kind: text(4)?,
-            is_json: arguments.get(5)?,
-            created: arguments.get(6)?,
-            metadata: bytes(7)?,
-            data: bytes(8)?,
-        };
-        Ok(parts.checksum().to_vec())
+        Ok(parts().map_or_else(|_| Vec::new(), |parts| parts.checksum().to_vec()))
     })
 }
 
@@ -130,10 +132,10 @@ mod tests {
 
     const PARTS: Parts<'_> = Parts {
         position: 7,
-        stream: "order-1",
+        stream: b"order-1",
         revision: 3,
         id: &[9; 16],
-        kind: "Placed",
+        kind: b"Placed",
         is_json: true,
         created: 1_000,
         metadata: b"{}",
@@ -144,10 +146,10 @@ mod tests {
     fn every_part_of_an_event_counts() {
         let others = [
             Parts { position: 8, ..PARTS },
-            Parts { stream: "order-2", ..PARTS },
+            Parts { stream: b"order-2", ..PARTS },
             Parts { revision: 4, ..PARTS },
             Parts { id: &[8; 16], ..PARTS },
-            Parts { kind: "Paid", ..PARTS },
+            Parts { kind: b"Paid", ..PARTS },
             Parts { is_json: false, ..PARTS },
             Parts { created: -1_000, ..PARTS },
             Parts { metadata: b"[]", ..PARTS },
@@ -168,7 +170,7 @@ mod tests {
     fn bytes_that_move_from_one_part_to_the_next_are_noticed() {
         let moved = Parts { metadata: b"{}{", data: b"\"number\":1}", ..PARTS };
         assert_ne!(moved.checksum(), PARTS.checksum());
-        let moved = Parts { stream: "order-", kind: "1Placed", ..PARTS };
+        let moved = Parts { stream: b"order-", kind: b"1Placed", ..PARTS };
         assert_ne!(moved.checksum(), PARTS.checksum());
         let empty = Parts { metadata: b"", data: b"", ..PARTS };
         let zero = Parts { metadata: b"\0", data: b"", ..PARTS };

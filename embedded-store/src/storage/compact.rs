@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
-use super::{checksum, sql};
+use super::{checksum, recovery, sql};
 use crate::event::TOMBSTONE;
 
 /// What `PRAGMA auto_vacuum` says of a database that can give pages back.
@@ -100,12 +100,32 @@ pub(crate) fn remove(
     let mut removed = Removed::default();
     for (id, name) in streams {
         let before = removable_before(connection, *id, name, now)?;
-        if !remove_from(connection, *id, before, &mut removed)? {
-            break;
+        let (positions, bytes) = (removed.positions.len(), removed.bytes);
+        connection.prepare_cached("SAVEPOINT stream")?.execute([])?;
+        match remove_from(connection, *id, before, &mut removed) {
+            Ok(true) => removed.done += 1,
+            Ok(false) => {
+                connection.prepare_cached("RELEASE stream")?.execute([])?;
+                break;
+            }
+            // One stream that is damaged keeps no other from being compacted.
+            Err(error) if is_row_damage(&error) && !connection.is_autocommit() => {
+                tracing::warn!(stream = &**name, %error, "not compacted: it is damaged");
+                connection.prepare_cached("ROLLBACK TO stream")?.execute([])?;
+                removed.positions.truncate(positions);
+                removed.bytes = bytes;
+                removed.done += 1;
+            }
+            Err(error) => return Err(error),
         }
-        removed.done += 1;
+        connection.prepare_cached("RELEASE stream")?.execute([])?;
     }
     Ok(removed)
+}
+
+/// Also a value of another type than its column's: a row with one cannot be written anew.
+fn is_row_damage(error: &rusqlite::Error) -> bool {
+    recovery::is_damage(error) || error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
 }
 
 /// Whether all of it was removed.

@@ -126,7 +126,8 @@ impl<'a> Importer<'a> {
             id: record.id,
             kind: record.kind.as_str().into(),
             is_json: record.is_json,
-            created: record.created.max(self.last_created),
+            // Not 0, or it could not be marked as destroyed.
+            created: record.created.max(self.last_created).max(1),
             metadata: record.metadata.clone().into(),
             data: record.data.clone().into(),
         };

@@ -39,7 +39,7 @@ pub(crate) use self::compact::Candidates;
 pub(crate) use self::counters::{Counted, Counter, Counters};
 use self::directory::DataDir;
 pub(crate) use self::import::{Importer, Judged, events, last_position};
-pub(crate) use self::offline::{Format, database_in, open_offline, reader};
+pub(crate) use self::offline::{Format, database_in, examine, open_offline, reader};
 pub(crate) use self::readers::{
     Direction, From, LogPage, LogQuery, ReadError, StreamEvents, StreamPage, StreamQuery,
 };
@@ -79,7 +79,7 @@ pub(crate) enum Change {
 impl Write {
     fn size(&self) -> usize {
         match &self.change {
-            Change::Append(events) => events.iter().map(Proposed::size).sum(),
+            Change::Append(events) => events.iter().map(Proposed::weight).sum(),
             Change::Delete | Change::Tombstone => 0,
         }
     }
@@ -337,6 +337,7 @@ impl Storage {
             // Neither join can fail: the writer does not panic, and the closure only waits.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
+        self.readers.ended().await;
         self.queue.closed().await;
     }
 

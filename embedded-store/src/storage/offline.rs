@@ -1,11 +1,13 @@
 //! The log without a server: opened for reading beside whoever uses it, or for writing by itself.
 
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::directory::{DATABASE, DataDir};
-use super::{compact, migration, recovery, schema, sql, ticks_now};
+use super::{compact, migration, recovery, schema, sql, ticks_now, wal};
 use crate::error::Error;
 
 /// Whether this version understands the data in a directory.
@@ -22,7 +24,64 @@ pub(crate) fn database_in(directory: &Path) -> PathBuf {
     directory.join(DATABASE)
 }
 
-/// Opens the log of a directory for reading.
+/// Refuses files that `SQLite` would read with a loss, and say nothing. A server that uses them looked
+/// at them when it started and changes them meanwhile, so they are left alone then.
+pub(crate) fn examine(directory: &Path) -> Result<(), Error> {
+    let log = directory.join("events.sqlite-wal");
+    if size(&log) == 0 {
+        return Ok(());
+    }
+    let unreadable = |source| Error::DataDir { path: directory.to_owned(), source };
+    let lock = match File::open(directory.join("lock")) {
+        Ok(lock) => lock,
+        // As in a copy of the files that no server was started on.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return examine_unused(directory, &log);
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    // Shared, or of two that examine at a time one would take the other for a server.
+    match lock.try_lock_shared() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(()),
+        Err(TryLockError::Error(source)) => return Err(unreadable(source)),
+    }
+    let examined = examine_unused(directory, &log);
+    // Closing alone would not do while a process that is just being started has a copy of the handle.
+    lock.unlock().map_err(unreadable)?;
+    examined
+}
+
+fn examine_unused(directory: &Path, log: &Path) -> Result<(), Error> {
+    let found = wal::examine(log)
+        .map_err(|source| Error::DataDir { path: directory.to_owned(), source })?
+        .unwrap_or_default();
+    if let Some(offset) = found.damaged_at {
+        let what = format!(
+            "the write-ahead log does not match its checksums at byte {offset}, and what follows \
+             was committed later. Restore a backup, or cut the file there to go on without what \
+             follows"
+        );
+        return Err(Error::Damaged { path: log.to_owned(), what });
+    }
+    let database = database_in(directory);
+    if size(&database) == 0 && found.commits > 0 {
+        let commits = found.commits;
+        let what = format!(
+            "it is empty or missing, but its write-ahead log holds {commits} commits. Restore a \
+             backup"
+        );
+        return Err(Error::Damaged { path: database, what });
+    }
+    Ok(())
+}
+
+/// Bytes of a file; none if it is missing.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |file| file.len())
+}
+
+/// Opens the log of a directory for reading. What may be wrong with the files is for [`examine`].
 pub(crate) fn reader(directory: &Path) -> rusqlite::Result<(Connection, Format)> {
     let database = database_in(directory);
     if !database.exists() {

@@ -7,10 +7,12 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::checksum::{self, Damaged};
 use super::counters::Counters;
 use super::scan::{Item, Scan};
+use super::writer::UNTIL_READERS_END;
 use super::{recovery, schema, sql};
 use crate::event::{Recorded, TOMBSTONE};
 use crate::semantics::names;
@@ -120,14 +122,16 @@ pub(crate) struct LogPage {
 pub(crate) struct Readers {
     database: PathBuf,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// The queries that run, also those whose caller has gone.
+    queries: TaskTracker,
     counters: Arc<Counters>,
 }
 
 impl Readers {
     pub(crate) fn new(database: PathBuf, counters: Arc<Counters>) -> Self {
-        let permits = Semaphore::new(CONNECTIONS);
-        Self { database, idle: Mutex::new(Vec::new()), permits, counters }
+        let (permits, queries) = (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new());
+        Self { database, idle: Mutex::new(Vec::new()), permits, queries, counters }
     }
 
     /// Queries that run or are about to.
@@ -143,7 +147,15 @@ impl Readers {
     /// Refuses new reads and closes idle connections.
     pub(crate) fn close(&self) {
         self.permits.close();
+        self.queries.close();
         self.idle().clear();
+    }
+
+    /// After [`Self::close`]: waits until nobody reads any more, but not for ever.
+    pub(crate) async fn ended(&self) {
+        if tokio::time::timeout(UNTIL_READERS_END, self.queries.wait()).await.is_err() {
+            tracing::warn!("queries still run while the event store closes");
+        }
     }
 
     pub(crate) async fn stream(
@@ -187,24 +199,34 @@ impl Readers {
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let permit = self.permits.acquire().await.map_err(|_closed| ReadError::Stopping)?;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_closed| ReadError::Stopping)?;
         let readers = Arc::clone(self);
-        let reading = tokio::task::spawn_blocking(move || {
-            let connection = match readers.take() {
-                Some(connection) => connection,
-                None => schema::open_reader(&readers.database)?,
-            };
-            let began = Instant::now();
-            let transaction = connection.unchecked_transaction()?;
-            let answer = read(&transaction)?;
-            transaction.commit()?;
-            readers.counters.queried(began.elapsed());
-            readers.put_back(connection);
-            Ok(answer)
+        let reading = self.queries.spawn_blocking(move || {
+            let answer = readers.read(read);
+            // Here, and not when the caller has the answer: a caller that does not wait for it must
+            // not make room for another query while its own still runs.
+            drop(permit);
+            answer
         });
-        let answer = reading.await.unwrap_or(Err(ReadError::Stopping));
-        drop(permit);
-        answer
+        reading.await.unwrap_or(Err(ReadError::Stopping))
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadError> {
+        let connection = match self.take() {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.database)?,
+        };
+        let began = Instant::now();
+        let transaction = connection.unchecked_transaction()?;
+        let answer = read(&transaction)?;
+        transaction.commit()?;
+        self.counters.queried(began.elapsed());
+        self.put_back(connection);
+        Ok(answer)
     }
 
     fn take(&self) -> Option<Connection> {

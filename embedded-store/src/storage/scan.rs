@@ -38,6 +38,11 @@ impl Scan {
             && !filter::is_outside_of_all(stream)
     }
 
+    /// Whether the filter takes so long that it lets everything through.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.has_given_up())
+    }
+
     /// Notes that the record at `position` was examined, after it was handed on if it was wanted.
     /// Of checkpoints with nothing between them only the newest is kept.
     pub(crate) fn examined(&mut self, position: u64, out: &mut Vec<Item>) {

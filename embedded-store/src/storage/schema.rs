@@ -137,5 +137,6 @@ pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -8_192)?;
+    checksum::register(&connection)?;
     Ok(connection)
 }

@@ -72,10 +72,10 @@ pub(crate) fn insert_event(
 fn checksum(event: &Recorded) -> Checksum {
     let parts = Parts {
         position: signed(event.position),
-        stream: &event.stream,
+        stream: event.stream.as_bytes(),
         revision: signed(event.revision),
         id: event.id.as_bytes(),
-        kind: &event.kind,
+        kind: event.kind.as_bytes(),
         is_json: event.is_json,
         created: signed(event.created),
         metadata: &event.metadata,
@@ -166,27 +166,9 @@ pub(crate) fn metadata(
     let Some(id) = stream_id(connection, &metastream)? else {
         return Ok(None);
     };
-    metadata_in(connection, BACKWARDS_IN_STREAM, (id, &metastream), (0, TOMBSTONE - 1))
-}
-
-/// The metadata at a revision of the metastream with this number and name.
-pub(crate) fn metadata_at(
-    connection: &Connection,
-    metastream: (i64, &str),
-    revision: u64,
-) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
-    metadata_in(connection, FORWARDS_IN_STREAM, metastream, (revision, revision))
-}
-
-fn metadata_in(
-    connection: &Connection,
-    statement: &str,
-    (id, metastream): (i64, &str),
-    (low, high): (u64, u64),
-) -> rusqlite::Result<Option<(bool, Vec<u8>)>> {
     connection
-        .prepare_cached(statement)?
-        .query_row([id, signed(low), signed(high), 1], |row| {
+        .prepare_cached(BACKWARDS_IN_STREAM)?
+        .query_row([id, 0, signed(TOMBSTONE - 1), 1], |row| {
             let event = recorded(row, metastream.into())?;
             Ok((event.is_json, event.data.into()))
         })
@@ -237,9 +219,9 @@ fn first_created_after(
     while first < end {
         let middle = first + (end - first) / 2;
         let (revision, created) = statement.query_row([stream, signed(middle)], |row| {
-            Ok((unsigned(row.get(0)?), row.get::<_, i64>(1)?))
+            Ok((unsigned(row.get(0)?), row.get::<_, i64>(1)?.unsigned_abs()))
         })?;
-        if unsigned(created) > time {
+        if created > time {
             end = middle;
         } else {
             first = revision + 1;
@@ -249,25 +231,57 @@ fn first_created_after(
 }
 
 /// Statements that return whole events leave out scrubbed ones and share these columns, in this
-/// order; the stream's name comes last where it is selected at all. `CROSS JOIN` keeps the order of the tables: the log first,
-/// then each event's stream.
+/// order; the stream's name comes last where it is selected at all. `CROSS JOIN` keeps the order of
+/// the tables: the log first, then each event's stream.
+///
+/// A scrubbed event matches its checksum. One that does not has the mark of a scrubbed one by a
+/// flipped bit: it is returned, and then found to be damaged.
 pub(crate) const FORWARDS_IN_STREAM: &str =
     "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision LIMIT ?4";
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3
+       AND (created >= 0 OR checksum <> event_checksum(
+              position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
+              is_json, created, metadata, data))
+     ORDER BY revision LIMIT ?4";
 
 pub(crate) const BACKWARDS_IN_STREAM: &str =
     "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3 AND created >= 0 ORDER BY revision DESC LIMIT ?4";
+     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3
+       AND (created >= 0 OR checksum <> event_checksum(
+              position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
+              is_json, created, metadata, data))
+     ORDER BY revision DESC LIMIT ?4";
 
 pub(crate) const FORWARDS_IN_LOG: &str =
     "SELECT position, revision, event.id, kind, is_json, created, metadata, data, checksum, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
-     WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position LIMIT ?3";
+     WHERE position BETWEEN ?1 AND ?2
+       AND (created >= 0 OR checksum <> event_checksum(
+              position, name, revision, event.id, kind, is_json, created, metadata, data))
+     ORDER BY position LIMIT ?3";
 
 pub(crate) const BACKWARDS_IN_LOG: &str =
     "SELECT position, revision, event.id, kind, is_json, created, metadata, data, checksum, name
      FROM event CROSS JOIN stream ON stream.id = event.stream
-     WHERE position BETWEEN ?1 AND ?2 AND created >= 0 ORDER BY position DESC LIMIT ?3";
+     WHERE position BETWEEN ?1 AND ?2
+       AND (created >= 0 OR checksum <> event_checksum(
+              position, name, revision, event.id, kind, is_json, created, metadata, data))
+     ORDER BY position DESC LIMIT ?3";
+
+/// An error with [`Damaged`] if one of the events of a stream before a revision is damaged.
+pub(crate) fn check_events(
+    connection: &Connection,
+    (id, stream): (i64, &Arc<str>),
+    before: u64,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(FORWARDS_IN_STREAM)?;
+    let high = signed(before.saturating_sub(1));
+    let mut rows = statement.query([id, 0, high, i64::MAX])?;
+    while let Some(row) = rows.next()? {
+        recorded(row, Arc::clone(stream))?;
+    }
+    Ok(())
+}
 
 pub(crate) fn position(row: &Row<'_>) -> rusqlite::Result<u64> {
     Ok(unsigned(row.get(0)?))

@@ -309,3 +309,36 @@ fn events_older_than_their_stream_allows_are_hidden() {
         }
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_nobody_waits_for_any_more_still_takes_its_place() {
+    let storage = Storage::open(None, false).unwrap();
+    let (began, mut has_begun) = mpsc::unbounded_channel();
+    let mut queries = Vec::new();
+    let mut gates = Vec::new();
+    for _ in 0..8 {
+        let (gate, closed) = std::sync::mpsc::channel::<()>();
+        let (readers, began) = (Arc::clone(&storage.readers), began.clone());
+        gates.push(gate);
+        queries.push(tokio::spawn(async move {
+            let read = move |_: &Connection| {
+                began.send(()).unwrap();
+                // Until the gate is dropped.
+                let _ = closed.recv();
+                Ok(())
+            };
+            readers.run(read).await
+        }));
+    }
+    for _ in 0..8 {
+        has_begun.recv().await.unwrap();
+    }
+    for query in queries {
+        query.abort();
+        assert!(query.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(storage.running_queries(), 8);
+    drop(gates);
+    storage.close().await;
+    assert_eq!(storage.running_queries(), 0);
+}

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use uuid::Uuid;
 
+use super::checksum::Damaged;
 use super::heads::Head;
 use super::writer::Memory;
 use super::{Written, sql};
@@ -24,7 +25,8 @@ pub(super) struct Transaction<'a> {
     memory: &'a mut Memory,
     created: u64,
     events: Vec<Arc<Recorded>>,
-    scrubbed: bool,
+    /// Events whose content was destroyed.
+    scrubbed: usize,
 }
 
 /// What a transaction brought to the disk.
@@ -45,19 +47,19 @@ impl<'a> Transaction<'a> {
         // A clock set back must not make times decrease along the log: `$maxAge` is found by
         // halving.
         let created = now.max(memory.last_created);
-        Ok(Self { connection, memory, created, events: Vec::new(), scrubbed: false })
+        Ok(Self { connection, memory, created, events: Vec::new(), scrubbed: 0 })
     }
 
     /// Brings it to the disk.
     pub(super) fn commit(self) -> rusqlite::Result<Committed> {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.memory.last_created = self.created;
-        Ok(Committed { events: self.events, scrubbed: self.scrubbed })
+        Ok(Committed { events: self.events, scrubbed: self.scrubbed > 0 })
     }
 
-    /// How many events it has inserted so far.
-    pub(super) fn events(&self) -> usize {
-        self.events.len()
+    /// How many events it has inserted or destroyed so far.
+    pub(super) fn changes(&self) -> usize {
+        self.events.len() + self.scrubbed
     }
 
     pub(super) fn append(
@@ -78,6 +80,15 @@ impl<'a> Transaction<'a> {
                 Ok(Written::Done { revision: Some(last), position })
             }
             Verdict::Write { first } => {
+                // Everything that may be damaged is read before anything is inserted: then only this
+                // write is refused.
+                let original = self.original(stream)?;
+                let hidden = if head.state.deleted {
+                    self.metastream(stream)?;
+                    sql::metadata(self.connection, stream)?
+                } else {
+                    None
+                };
                 for (revision, event) in (first..).zip(events) {
                     self.insert(stream, &mut head, revision, event)?;
                 }
@@ -86,9 +97,13 @@ impl<'a> Transaction<'a> {
                     position: Some(self.memory.last_position).filter(|at| *at > 0),
                 };
                 if head.state.deleted {
-                    self.revive(stream, first)?;
+                    let old = hidden.map(|(_, data)| data).unwrap_or_default();
+                    // Visible again from `first` on.
+                    self.write_metadata(stream, metadata::with_truncation(&old, first))?;
                 }
-                self.metadata_written(stream, events)?;
+                if let Some(original) = original {
+                    self.metadata_written(original, events)?;
+                }
                 Ok(written)
             }
         }
@@ -106,8 +121,10 @@ impl<'a> Transaction<'a> {
             Removal::Deleted => Ok(Written::Deleted),
             Removal::WrongExpected { current } => Ok(Written::WrongExpected { current }),
             Removal::Remove => {
+                // Or nothing may be destroyed.
+                self.metastream(stream)?;
+                self.scrub(stream, head, head.state.last.unwrap_or_default())?;
                 self.write_metadata(stream, metadata::deleting())?;
-                self.scrub(head, head.state.last.unwrap_or_default())?;
                 self.removed()
             }
         }
@@ -115,10 +132,18 @@ impl<'a> Transaction<'a> {
 
     /// Destroys what the events of a stream before a revision say. The newest one is spared, as by
     /// EventStoreDB's scavenge: it is what later appends are counted from.
-    fn scrub(&mut self, head: Head, before: u64) -> rusqlite::Result<()> {
-        if let Some(id) = head.id {
-            self.scrubbed |= sql::scrub_events(self.connection, id, before)? > 0;
-        }
+    ///
+    /// Before anything is inserted: where an event is so damaged that its row cannot be written anew,
+    /// none is destroyed, and only this write is refused.
+    fn scrub(&mut self, stream: &Arc<str>, head: Head, before: u64) -> rusqlite::Result<()> {
+        let Some(id) = head.id else { return Ok(()) };
+        let scrubbed = sql::scrub_events(self.connection, id, before).or_else(|error| {
+            if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+                sql::check_events(self.connection, (id, stream), before)?;
+            }
+            Err(error)
+        });
+        self.scrubbed += scrubbed?;
         Ok(())
     }
 
@@ -140,8 +165,8 @@ impl<'a> Transaction<'a> {
                     metadata: Bytes::new(),
                     data: Bytes::new(),
                 };
+                self.scrub(stream, head, TOMBSTONE)?;
                 self.insert(stream, &mut head, TOMBSTONE, &event)?;
-                self.scrub(head, TOMBSTONE)?;
                 self.removed()
             }
         }
@@ -152,31 +177,28 @@ impl<'a> Transaction<'a> {
         Ok(Written::Done { revision: None, position: Some(self.memory.last_position) })
     }
 
-    /// Makes a deleted stream visible again from `first` on.
-    fn revive(&mut self, stream: &Arc<str>, first: u64) -> rusqlite::Result<()> {
-        let old = sql::metadata(self.connection, stream)?.map(|(_, data)| data);
-        let data = metadata::with_truncation(&old.unwrap_or_default(), first);
-        self.write_metadata(stream, data)
+    /// The stream that this one holds the metadata of, as it is before they are written.
+    fn original(&mut self, metastream: &str) -> rusqlite::Result<Option<(Arc<str>, Head)>> {
+        let Some(original) = names::original_of(metastream) else { return Ok(None) };
+        let original: Arc<str> = original.into();
+        let head = self.head(&original)?;
+        Ok(Some((original, head)))
     }
 
     /// Keeps what is remembered about a stream in step with its metadata. Metadata written to a
     /// deleted stream revives it, but must not bring its old events back: they stay hidden by one
     /// more metadata event.
-    fn metadata_written(&mut self, stream: &str, events: &[Proposed]) -> rusqlite::Result<()> {
-        let (Some(original), Some(newest)) = (names::original_of(stream), events.last()) else {
-            return Ok(());
-        };
-        let original: Arc<str> = original.into();
-        let before = self.memory.heads.get(&original);
+    fn metadata_written(
+        &mut self,
+        (original, before): (Arc<str>, Head),
+        events: &[Proposed],
+    ) -> rusqlite::Result<()> {
         self.memory.heads.forget(&original);
-        let was_deleted = match before {
-            Some(head) => head.state.deleted,
-            None => self.was_deleted_before(&original, events.len())?,
-        };
-        if !was_deleted || Retention::parse(newest.is_json, &newest.data).is_deleted() {
+        let Some(newest) = events.last() else { return Ok(()) };
+        if !before.state.deleted || Retention::parse(newest.is_json, &newest.data).is_deleted() {
             return Ok(());
         }
-        let next = match self.head(&original)?.state.last {
+        let next = match before.state.last {
             Some(TOMBSTONE) => return Ok(()),
             Some(last) => last + 1,
             None => 0,
@@ -184,21 +206,8 @@ impl<'a> Transaction<'a> {
         self.write_metadata(&original, metadata::with_truncation(&newest.data, next))
     }
 
-    /// Whether the metadata before the newest `written` events deleted the stream.
-    fn was_deleted_before(&self, original: &str, written: usize) -> rusqlite::Result<bool> {
-        let metastream = names::metastream_of(original);
-        let Some(id) = sql::stream_id(self.connection, &metastream)? else {
-            return Ok(false);
-        };
-        let Some(last) = sql::last_revision(self.connection, id)? else { return Ok(false) };
-        let Some(revision) = last.checked_sub(written as u64) else { return Ok(false) };
-        let metadata = sql::metadata_at(self.connection, (id, &metastream), revision)?;
-        Ok(metadata.is_some_and(|(json, data)| Retention::parse(json, &data).is_deleted()))
-    }
-
     fn write_metadata(&mut self, stream: &Arc<str>, data: Vec<u8>) -> rusqlite::Result<()> {
-        let metastream: Arc<str> = names::metastream_of(stream).into();
-        let mut head = self.head(&metastream)?;
+        let (metastream, mut head) = self.metastream(stream)?;
         let revision = head.state.last.map_or(0, |last| last + 1);
         let event = Proposed {
             id: self.own_id(&metastream, revision),
@@ -210,6 +219,21 @@ impl<'a> Transaction<'a> {
         self.insert(&metastream, &mut head, revision, &event)?;
         self.memory.heads.forget(stream);
         Ok(())
+    }
+
+    /// Where metadata of a stream are written. No client can end that stream for ever, so a record
+    /// which says so is damage.
+    fn metastream(&mut self, stream: &str) -> rusqlite::Result<(Arc<str>, Head)> {
+        let metastream: Arc<str> = names::metastream_of(stream).into();
+        let head = self.head(&metastream)?;
+        match head.id {
+            Some(id) if head.state.tombstoned => {
+                let end = sql::event_at(self.connection, id, TOMBSTONE)?;
+                let position = end.map_or(0, |(_, position)| position);
+                Err(Damaged { stream: metastream, revision: TOMBSTONE, position }.into())
+            }
+            Some(_) | None => Ok((metastream, head)),
+        }
     }
 
     /// An id for an event that no client wrote, the same whenever it is asked for.

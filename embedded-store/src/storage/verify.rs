@@ -171,10 +171,10 @@ fn check_event(
 fn matches_checksum(row: &Row<'_>, stream: &str) -> rusqlite::Result<bool> {
     let parts = Parts {
         position: row.get(0)?,
-        stream,
+        stream: stream.as_bytes(),
         revision: row.get(1)?,
         id: row.get_ref(2)?.as_blob()?,
-        kind: row.get_ref(3)?.as_str()?,
+        kind: row.get_ref(3)?.as_str()?.as_bytes(),
         is_json: row.get(4)?,
         created: row.get(5)?,
         metadata: row.get_ref(6)?.as_blob()?,

@@ -208,7 +208,7 @@ impl Writer {
         let mut transaction = Transaction::begin(&self.connection, &mut self.memory, now)?;
         let mut answers = Vec::with_capacity(batch.len());
         for (write, reply) in batch {
-            let before = transaction.events();
+            let before = transaction.changes();
             let written = match &write.change {
                 _ if reply.sender.is_closed() => {
                     answers.push(None);
@@ -222,7 +222,7 @@ impl Writer {
                 Ok(written) => Ok(written),
                 // Only the stream whose past cannot be read takes no more writes.
                 Err(error) => match checksum::damaged(&error) {
-                    Some(damaged) if transaction.events() == before => {
+                    Some(damaged) if transaction.changes() == before => {
                         Err(WriteError::Damaged(damaged.clone()))
                     }
                     Some(_) | None => return Err(error),

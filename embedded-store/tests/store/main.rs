@@ -13,6 +13,7 @@ mod lifecycle;
 mod maintenance_backup;
 mod maintenance_checksums;
 mod maintenance_compaction;
+mod maintenance_damage;
 mod maintenance_kill;
 mod maintenance_lines;
 mod maintenance_operations;

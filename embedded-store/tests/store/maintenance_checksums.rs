@@ -3,9 +3,14 @@
 
 use std::path::Path;
 
-use embedded_store::maintenance::{Depth, Problem, Verified, verify};
-use embedded_store::{Options, Server};
-use eventstore::{ReadAllOptions, ReadStreamOptions, StreamMetadataBuilder, StreamPosition};
+use embedded_store::maintenance::{
+    Depth, MaintenanceError, Problem, Selection, Verified, backup, compact, export, verify,
+};
+use embedded_store::{Error, Options, Server};
+use eventstore::{
+    AppendToStreamOptions, DeleteStreamOptions, ReadAllOptions, ReadStreamOptions,
+    StreamMetadataBuilder, StreamPosition,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -185,4 +190,97 @@ fn a_directory_without_a_store_is_said_to_have_none() {
     let error = verify(directory.path(), Depth::Quick, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("there is no event store"), "{error}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+/// The files of a store as a kill leaves them, with 40 commits in the write-ahead log.
+async fn killed() -> TempDir {
+    let (original, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = store_in(&original).await;
+    for number in 0..40 {
+        store.add("a", vec![event(number)]).await;
+    }
+    for file in ["events.sqlite", "events.sqlite-wal", "lock"] {
+        std::fs::copy(original.path().join(file), copy.path().join(file)).unwrap();
+    }
+    copy
+}
+
+/// What checking a directory says that must have one problem, which is with a file.
+fn problem_with_a_file(directory: &Path) -> String {
+    let verified = check(directory);
+    let [Problem::File(said)] = verified.problems.as_slice() else { panic!("{verified:?}") };
+    said.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_that_a_damaged_write_ahead_log_would_lose_are_not_passed_over() {
+    let directory = killed().await;
+    let (directory, target) = (directory.path(), directory.path().join("backup"));
+    let whole = check(directory);
+    assert!(whole.events >= 40 && whole.problems.is_empty(), "{whole:?}");
+    let log = directory.join("events.sqlite-wal");
+    let mut content = std::fs::read(&log).unwrap();
+    let quarter = content.len() / 4;
+    content[quarter] ^= 1;
+    std::fs::write(&log, &content).unwrap();
+    for copied_without_its_lock in [false, true] {
+        if copied_without_its_lock {
+            std::fs::remove_file(directory.join("lock")).unwrap();
+        }
+        let said = problem_with_a_file(directory);
+        assert!(said.contains("does not match its checksums at byte"), "{said}");
+        let refused = [
+            backup(directory, &target, &mut |_| ()).map(drop),
+            export(directory, Selection::default(), &mut Vec::new(), &mut |_| ()).map(drop),
+            compact(directory, &mut |_| ()).map(drop),
+        ];
+        for refused in refused {
+            let error = refused.unwrap_err();
+            let MaintenanceError::Open(Error::Damaged { path, .. }) = &error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(path, &log);
+        }
+        assert!(!target.exists());
+        assert_eq!(std::fs::read(&log).unwrap(), content);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_ahead_log_without_its_database_is_reported_and_left_as_it_is() {
+    let directory = killed().await;
+    let directory = directory.path();
+    let log = std::fs::read(directory.join("events.sqlite-wal")).unwrap();
+    let database = directory.join("events.sqlite");
+    for gone in [false, true] {
+        if gone {
+            std::fs::remove_file(&database).unwrap();
+        } else {
+            std::fs::write(&database, "").unwrap();
+        }
+        let said = problem_with_a_file(directory);
+        assert!(said.contains("its write-ahead log holds"), "{said}");
+        assert_eq!(std::fs::read(directory.join("events.sqlite-wal")).unwrap(), log);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_metadata_ended_for_ever_refuses_deletes_and_the_server_writes_on() {
+    let directory = filled().await;
+    let store = store_in(&directory).await;
+    let options = AppendToStreamOptions::default();
+    for count in [7, 8] {
+        let metadata = StreamMetadataBuilder::new().max_count(count).build();
+        store.client.set_stream_metadata("a", &options, &metadata).await.unwrap();
+    }
+    stop(&store.server).await;
+    let end = format!("UPDATE event SET revision = {} WHERE {}", i64::MAX, at("$$a", 1));
+    tamper(directory.path(), &end);
+    let store = store_in(&directory).await;
+    let deleted = soon(store.client.delete_stream("a", &DeleteStreamOptions::default())).await;
+    let error = deleted.unwrap_err().to_string();
+    assert!(error.contains("'$$a'"), "{error}");
+    store.add("a", vec![event(20)]).await;
+    store.add("b", vec![event(21)]).await;
+    assert_eq!(store.numbers("a").await, [0, 1, 2, 3, 4, 20]);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use embedded_store::Options;
 use embedded_store::maintenance::{
-    Depth, Imported, MaintenanceError, Record, Selection, compact, export, import, verify,
+    Depth, Imported, MaintenanceError, Record, Records, Selection, compact, export, import, verify,
 };
 use eventstore::{
     AppendToStreamOptions, DeleteStreamOptions, EventData, StreamMetadataBuilder,
@@ -14,7 +14,7 @@ use eventstore::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::harness::{event, events, soon, store_with};
+use crate::harness::{event, events, number, soon, store_with};
 
 fn exported(directory: &Path, selection: Selection) -> String {
     let mut out = Vec::new();
@@ -187,4 +187,42 @@ async fn a_running_server_is_exported_beside_its_work() {
     let text = all(original.path());
     let error = imported(original.path(), &text).unwrap_err().to_string();
     assert!(error.contains("in use"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_is_the_log_at_one_moment_whatever_is_deleted_meanwhile() {
+    let (original, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let store = store_with(Options { durable: false, ..Options::at(original.path()) }).await;
+    store.add("a", events(0..3_000)).await;
+    let mut records = Records::open(original.path(), Selection::default()).unwrap();
+    let mut lines = records.next().unwrap().unwrap().to_line();
+    soon(store.client.delete_stream("a", &DeleteStreamOptions::default())).await.unwrap();
+    for record in records {
+        lines.push('\n');
+        lines.push_str(&record.unwrap().to_line());
+    }
+    assert_eq!(lines.lines().filter(of_clients).count(), 3_000);
+    imported(copy.path(), &lines).unwrap();
+    assert_eq!(all(copy.path()).trim_end(), lines);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_the_beginning_of_time_can_be_deleted_too() {
+    let (original, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    varied(original.path()).await;
+    let lines = all(original.path());
+    let old: Vec<_> = lines
+        .lines()
+        .filter_map(|line| Record::from_line(line).ok())
+        .filter(|record| record.stream == "revived")
+        .map(|record| Record { created: 0, ..record }.to_line())
+        .collect();
+    assert_eq!(old.len(), 4);
+    imported(copy.path(), &old.join("\n")).unwrap();
+    let store = store_with(Options { durable: false, ..Options::at(copy.path()) }).await;
+    soon(store.client.delete_stream("revived", &DeleteStreamOptions::default())).await.unwrap();
+    let log = store.log().await;
+    let left: Vec<_> =
+        log.iter().filter(|event| event.stream_id == "revived").map(number).collect();
+    assert_eq!(left, [2_002]);
 }

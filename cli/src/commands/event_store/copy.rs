@@ -1,5 +1,7 @@
 //! `copy`: everything to another event store, through its own protocol.
 
+mod limits;
+mod present;
 mod source;
 mod tally;
 mod target;
@@ -11,6 +13,7 @@ use embedded_store::maintenance::Record;
 use eventstore::Client;
 use indicatif::ProgressBar;
 
+use self::limits::Limits;
 use self::source::Source;
 use self::tally::Tally;
 use self::target::{Run, Target};
@@ -32,7 +35,8 @@ const SHOWN: usize = 20;
 ///
 /// A copy that was interrupted goes on when it is repeated: what is there is recognised by its id at
 /// its revision. What the target has besides is not touched; a stream that has something else at the
-/// same revisions ends the copy. At the end the target is read and compared.
+/// same revisions ends the copy. A stream with metadata in the source gets them, whatever metadata the
+/// target gave it meanwhile. The target is read before the copy, and at the end to be compared.
 #[derive(Debug, clap::Args)]
 pub(super) struct Copy {
     /// Address of the event store to copy to
@@ -56,7 +60,7 @@ impl Copy {
         };
         let client = Client::new(settings(&self.to)?)?;
         let bar = bar();
-        let mut copying = Copying::new(Target::connect(client.clone()).await?);
+        let mut copying = Copying::new(Target::connect(client.clone(), &bar).await?);
         copying.events(source, &bar).await?;
         copying.end(&bar).await?;
         bar.finish_and_clear();
@@ -132,7 +136,11 @@ impl Copying {
         } else {
             self.flush().await?;
             self.fillers += self.target.fill(&record.stream, record.revision).await?;
-            self.streams.insert(record.stream.clone(), Tally::begin(&record));
+            let from = self.target.present.first(&record.stream);
+            self.streams.insert(record.stream.clone(), Tally::begin(&record, from));
+        }
+        if record.revision < self.target.present.sendable(&record.stream) {
+            return Ok(());
         }
         match &mut self.run {
             Some(run) if run.takes(&record) => run.push(record),
@@ -155,14 +163,34 @@ impl Copying {
     async fn end(&mut self, bar: &ProgressBar) -> anyhow::Result<()> {
         bar.set_message("metadata");
         self.metadata.retain(|stream, _| !self.ended.contains(stream));
+        self.contradicted()?;
         self.target.metadata(&self.metadata).await?;
-        self.target.tombstones(&self.ended).await?;
-        let unexpected: Vec<_> =
-            self.target.ended().filter(|stream| !self.ended.contains(*stream)).collect();
-        if let Some(stream) = unexpected.first() {
+        self.target.tombstones(&self.ended).await
+    }
+
+    /// An error if a stream goes on in the source that somebody ended or deleted in the target.
+    fn contradicted(&self) -> anyhow::Result<()> {
+        let goes_on = |stream: &&String| {
+            let is_there =
+                self.streams.contains_key(*stream) || self.metadata.contains_key(*stream);
+            is_there && !self.ended.contains(*stream)
+        };
+        let present = &self.target.present;
+        if let Some(stream) = present.ended.iter().find(goes_on) {
             bail!("stream '{stream}' was ended for ever in the target and goes on in the source");
         }
+        // A deletion that was copied has left metadata in the source.
+        let mut deleted = present.deleted().filter(|stream| !self.metadata.contains_key(*stream));
+        if let Some(stream) = deleted.find(goes_on) {
+            bail!("stream '{stream}' was deleted in the target and goes on in the source");
+        }
         Ok(())
+    }
+
+    /// Whether the source still shows what the target has removed from a stream.
+    fn lacks_shown(&self, stream: &str, wanted: &Tally) -> bool {
+        let limits = self.metadata.get(stream).map(Limits::of).unwrap_or_default();
+        wanted.skipped().is_some_and(|from| limits.show_before(from, wanted.last()))
     }
 
     fn report(&self) {
@@ -199,7 +227,7 @@ async fn verify(client: &Client, copying: &Copying) -> anyhow::Result<()> {
             match tally {
                 Some(tally) => tally.add(&record),
                 None => {
-                    found.insert(record.stream.clone(), Tally::begin(&record));
+                    found.insert(record.stream.clone(), Tally::begin(&record, 0));
                 }
             }
         }
@@ -207,8 +235,13 @@ async fn verify(client: &Client, copying: &Copying) -> anyhow::Result<()> {
     let mut differences = Vec::new();
     for (stream, wanted) in &copying.streams {
         // The target may have removed what was in a stream that ended.
-        if !copying.ended.contains(stream) && found.get(stream) != Some(wanted) {
+        if copying.ended.contains(stream) {
+            continue;
+        }
+        if !wanted.is(found.get(stream)) {
             differences.push(format!("stream '{stream}' differs"));
+        } else if copying.lacks_shown(stream, wanted) {
+            differences.push(format!("the target has removed the beginning of stream '{stream}'"));
         }
     }
     for (stream, wanted) in &copying.metadata {

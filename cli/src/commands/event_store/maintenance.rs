@@ -120,7 +120,7 @@ async fn scavenge(server: &str) -> anyhow::Result<()> {
         }
     }
     let client = Client::new(settings)?;
-    let completed = completed(&client, &format!("$scavenges-{}", started.id())).await?;
+    let completed = completed(&client, &operations, started.id()).await?;
     let result = completed["result"].as_str().unwrap_or("unknown");
     say(format!("{result}; {} bytes of events removed", completed["spaceSaved"]));
     if result != "Success" {
@@ -129,17 +129,37 @@ async fn scavenge(server: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn completed(client: &Client, stream: &str) -> anyhow::Result<serde_json::Value> {
-    let newest =
-        ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1);
+/// Looks every 200 ms whether it has ended, and after 50 looks whether it still runs.
+async fn completed(
+    client: &Client,
+    operations: &operations::Client,
+    id: &str,
+) -> anyhow::Result<serde_json::Value> {
+    let stream = format!("$scavenges-{id}");
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     loop {
-        tick.tick().await;
-        let mut events = client.read_stream(stream, &newest).await?;
-        let Some(event) = events.next().await? else { continue };
-        let event = event.get_original_event();
-        if event.event_type == "$scavengeCompleted" {
-            return Ok(event.as_json()?);
+        for _ in 0..50 {
+            tick.tick().await;
+            if let Some(completed) = end_of(client, &stream).await? {
+                return Ok(completed);
+            }
+        }
+        // Only asking for another one tells whether one runs. Where none did, a second one finds
+        // little to do.
+        let running = operations.start_scavenge(1, 0, &OperationalOptions::default()).await?;
+        if running.id() != id {
+            return end_of(client, &stream).await?.context(
+                "the compaction has ended, but the server could not write how; see its log",
+            );
         }
     }
+}
+
+async fn end_of(client: &Client, stream: &str) -> anyhow::Result<Option<serde_json::Value>> {
+    let newest =
+        ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1);
+    let mut events = client.read_stream(stream, &newest).await?;
+    let Some(event) = events.next().await? else { return Ok(None) };
+    let event = event.get_original_event();
+    Ok(if event.event_type == "$scavengeCompleted" { Some(event.as_json()?) } else { None })
 }

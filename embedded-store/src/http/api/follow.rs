@@ -22,7 +22,9 @@ use super::log::FilterAsked;
 use super::{number, view};
 use crate::event::Recorded;
 use crate::protocol::Context;
-use crate::reading::{LogStart, LogSubscription, Output, Reading, StreamSubscription};
+use crate::reading::{
+    LogStart, LogSubscription, Output, Reading, ReadingError, StreamSubscription,
+};
 use crate::security::Action;
 use crate::semantics::filter::Filter;
 use crate::storage::{From, Scan};
@@ -108,6 +110,9 @@ fn events(following: Following) -> impl Stream<Item = Result<Event, Infallible>>
     let pages = stream::unfold(Some(following), |following| async {
         let mut following = following?;
         match following.reading.next(&following.context.stopping).await {
+            Ok(Some(_)) if following.others.iter().any(Filter::has_given_up) => {
+                Some((problem(&ReadingError::CostlyFilter.into()).into_iter().collect(), None))
+            }
             Ok(Some(page)) => {
                 let events: Vec<_> =
                     page.iter().filter_map(|output| following.event(output)).collect();

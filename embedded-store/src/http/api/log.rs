@@ -12,8 +12,9 @@ use super::super::{Problem, access};
 use super::{count, direction, number, view};
 use crate::event::Recorded;
 use crate::protocol::Context;
+use crate::reading::ReadingError;
 use crate::security::Action;
-use crate::semantics::filter::{Filter, Subject};
+use crate::semantics::filter::{Filter, InvalidPattern, Subject};
 use crate::storage::{Direction, Item, LogQuery, Scan};
 
 /// Queries that one page makes at most, while its filter lets too little through.
@@ -52,8 +53,12 @@ impl FilterAsked {
             .filter(|(_, pattern)| !pattern.is_empty())
             .map(|(subject, pattern)| Filter::new(subject, Vec::new(), pattern));
         let filters: Result<Vec<_>, _> = prefixes.chain(patterns).collect();
-        filters
-            .map_err(|_invalid| Problem::invalid("The filter's regular expression is not valid."))
+        filters.map_err(|invalid| {
+            Problem::invalid(match invalid {
+                InvalidPattern::Broken(_) => "The filter's regular expression is not valid.",
+                InvalidPattern::TooLong => "The filter's regular expression is too long.",
+            })
+        })
     }
 }
 
@@ -86,6 +91,9 @@ pub(super) async fn page(
             break;
         }
         pages.read_on(&context).await?;
+        if pages.filters.iter().any(Filter::has_given_up) {
+            return Err(ReadingError::CostlyFilter.into());
+        }
     }
     let next = match direction {
         Direction::Forwards => pages.range.0,

@@ -75,7 +75,7 @@ pub(super) async fn names(
 pub(super) struct Facts {
     stream: Arc<str>,
     state: Condition,
-    /// The newest metadata, as it was written.
+    /// The newest metadata, as it was written; not for those who may not read it.
     metadata: Option<String>,
     metadata_revision: Option<String>,
     /// The stream whose metadata this one holds.
@@ -125,7 +125,13 @@ pub(super) async fn page(
         now: ticks_now(),
     };
     let read = context.storage.read_stream(query).await?;
-    let facts = facts(&context, &name, &read).await?;
+    let mut facts = facts(&context, &name, &read).await?;
+    let metastream = names::metastream_of(&name);
+    match access::allow(&context, &headers, Action::Read(&metastream)).await {
+        Ok(()) => {}
+        Err(Problem::Forbidden | Problem::Unauthenticated) => facts.metadata = None,
+        Err(problem) => return Err(problem),
+    }
     let page = match read {
         StreamPage::NotFound | StreamPage::Tombstoned => Page::default(),
         StreamPage::Events(read) => Page {

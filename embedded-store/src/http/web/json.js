@@ -41,7 +41,7 @@ const set = (text, make) => {
   const tokens = text.match(TOKEN) ?? [];
   let depth = 0;
   let name = '';
-  const line = () => out.push(make(`\n${'  '.repeat(depth)}`, 'space'));
+  const line = () => out.push(make(`\n${'  '.repeat(Math.max(depth, 0))}`, 'space'));
   for (let at = 0; at < tokens.length; at += 1) {
     const token = tokens[at];
     const following = tokens[at + 1];

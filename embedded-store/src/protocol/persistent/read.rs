@@ -18,7 +18,8 @@ use super::super::{Context, convert, status};
 use super::{no_source, refusal, source_name, user_name};
 use crate::event::Recorded;
 use crate::persistent::{
-    ALL, Action as NackedTo, Command, Connected, Delivery, Identity, Inbox, NewConsumer, Outgoing,
+    ALL, Action as NackedTo, Command, Connected, ConsumerId, Delivery, Identity, Inbox,
+    NewConsumer, Outgoing,
 };
 use crate::security::Action;
 
@@ -28,8 +29,8 @@ const CONNECTION_NAME: &str = "connection-name";
 /// Messages that one command answers.
 const IDS: usize = 1_000;
 
-/// Characters of the reason for parking a message that are kept.
-const REASON: usize = 4_096;
+/// Bytes of the reason for parking a message that are kept.
+const REASON: usize = 512;
 
 pub(in super::super) async fn read(
     context: Arc<Context>,
@@ -58,10 +59,10 @@ pub(in super::super) async fn read(
     }
     let connected =
         context.persistent.connect(stream, group, NewConsumer { identity, capacity }).await;
-    let Connected { inbox, commands } =
+    let Connected { inbox, consumer, commands } =
         connected.map_err(|error| refusal::refused(&error, stream, group))?;
     let (broken, breaking) = mpsc::channel(1);
-    tokio::spawn(answers(questions, commands, broken));
+    tokio::spawn(answers(questions, (consumer, commands), broken));
     let form = options.uuid_option.and_then(|option| option.form);
     let consumer = Consumer {
         context,
@@ -89,7 +90,7 @@ fn confirmation(stream: &str, options: &ReadOptions) -> SubscriptionConfirmation
 /// sense. A client that has nothing more to say may go on to listen.
 async fn answers(
     mut questions: Streaming<ReadReq>,
-    commands: mpsc::Sender<Command>,
+    (consumer, commands): (ConsumerId, mpsc::Sender<Command>),
     broken: mpsc::Sender<Status>,
 ) {
     loop {
@@ -98,7 +99,7 @@ async fn answers(
             question = questions.message() => question,
         };
         let answered = match question {
-            Ok(Some(question)) => commands_of(question),
+            Ok(Some(question)) => commands_of(consumer, question),
             Ok(None) => return broken.closed().await,
             Err(status) => Err(status),
         };
@@ -120,13 +121,13 @@ async fn answers(
 }
 
 /// Many ids make several commands, so that those that wait are small.
-fn commands_of(question: ReadReq) -> Result<Vec<Command>, Status> {
+fn commands_of(from: ConsumerId, question: ReadReq) -> Result<Vec<Command>, Status> {
     match question.content {
         Some(ReadContent::Ack(Ack { ids, .. })) => {
             let ids = uuids(&ids)?;
-            Ok(ids.chunks(IDS).map(|ids| Command::Ack(ids.to_vec())).collect())
+            Ok(ids.chunks(IDS).map(|ids| Command::Ack(from, ids.to_vec())).collect())
         }
-        Some(ReadContent::Nack(Nack { ids, action, reason, .. })) => {
+        Some(ReadContent::Nack(Nack { ids, action, mut reason, .. })) => {
             let action = match NackAction::try_from(action) {
                 Ok(NackAction::Unknown | NackAction::Retry) => NackedTo::Retry,
                 Ok(NackAction::Park) => NackedTo::Park,
@@ -135,8 +136,10 @@ fn commands_of(question: ReadReq) -> Result<Vec<Command>, Status> {
                 Err(_) => return Err(status::invalid("this is nothing to do with a message")),
             };
             let ids = uuids(&ids)?;
-            let reason: String = reason.chars().take(REASON).collect();
-            let nack = |ids: &[uuid::Uuid]| Command::Nack(ids.to_vec(), action, reason.clone());
+            reason.truncate(reason.floor_char_boundary(REASON));
+            let reason: Arc<str> = reason.into();
+            let nack =
+                |ids: &[uuid::Uuid]| Command::Nack(from, ids.to_vec(), action, Arc::clone(&reason));
             Ok(ids.chunks(IDS).map(nack).collect())
         }
         Some(ReadContent::Options(_)) | None => {

@@ -178,10 +178,22 @@ async fn a_name_that_is_not_ours_is_refused() {
     let rebound = ["GET /web/api/log HTTP/1.0", "Host: rebound.example.org"];
     let answer = ask(&store.server, &rebound).await;
     assert_eq!((answer.status, answer.json()["error"].as_str()), (421, Some("unknown-host")));
+    let stats = ["GET /stats HTTP/1.0", "Host: rebound.example.org"];
+    assert_eq!(ask(&store.server, &stats).await.status, 421);
     let advertised = Some(("events.example.org".to_owned(), 443));
     let server = start(Options { advertised, ..Options::temporary() }).await;
     let ours = ask(&server, &["GET /web/api/log HTTP/1.0", "Host: events.example.org"]).await;
     assert_eq!(ours.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_come_over_http_2_only_because_pages_of_other_sites_could_send_others() {
+    let store = store().await;
+    let path = "POST /event_store.client.server_features.ServerFeatures/GetSupportedMethods";
+    let call = format!("{path} HTTP/1.1");
+    let lines = [&*call, "Content-Type: application/grpc", "Connection: close", "Content-Length: 0"];
+    let answer = ask(&store.server, &lines).await;
+    assert_eq!((answer.status, answer.json()["error"].as_str()), (505, Some("needs-http-2")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

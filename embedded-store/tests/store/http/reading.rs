@@ -1,13 +1,14 @@
 //! What the page is told about streams, events and the log.
 
+use embedded_store::{Authentication, Options};
 use eventstore::{
-    AppendToStreamOptions, DeleteStreamOptions, EventData, PersistentSubscriptionOptions,
-    StreamMetadataBuilder, TombstoneStreamOptions,
+    Acl, AppendToStreamOptions, Client, DeleteStreamOptions, EventData, ExpectedRevision,
+    PersistentSubscriptionOptions, StreamAclBuilder, StreamMetadataBuilder, TombstoneStreamOptions,
 };
 use serde_json::{Value, json};
 
-use super::{api, get};
-use crate::harness::{event, event_of, events, id, soon, store};
+use super::{api, ask, get};
+use crate::harness::{append, event, event_of, events, id, soon, start, store};
 
 fn revisions(page: &Value) -> Vec<&str> {
     let events = page["page"]["events"].as_array().or(page["events"].as_array()).unwrap();
@@ -50,6 +51,27 @@ async fn what_holds_for_a_stream_is_told_with_it() {
     let tombstone = TombstoneStreamOptions::default();
     soon(store.client.tombstone_stream("ended", &tombstone)).await.unwrap();
     assert_eq!(api(&store, "/streams/ended").await["facts"]["state"], "tombstoned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_only_read_a_stream_does_not_see_its_metadata() {
+    let authentication = Some(Authentication::with_passwords("changeit", "changeit"));
+    let server = start(Options { authentication, ..Options::temporary() }).await;
+    let admin = server.connection_string().replace("esdb://", "esdb://admin:changeit@");
+    let client = Client::new(admin.parse().unwrap()).unwrap();
+    let list = StreamAclBuilder::new().add_read_roles("ops").add_meta_read_roles("$admins");
+    let metadata = StreamMetadataBuilder::new().acl(Acl::Stream(list.build())).build();
+    append(&client, "s", ExpectedRevision::Any, events(0..1)).await.unwrap();
+    let options = AppendToStreamOptions::default();
+    soon(client.set_stream_metadata("s", &options, &metadata)).await.unwrap();
+    // base64 of admin:changeit and ops:changeit.
+    let [admin, ops] = ["YWRtaW46Y2hhbmdlaXQ=", "b3BzOmNoYW5nZWl0"]
+        .map(|credentials| format!("Authorization: Basic {credentials}"));
+    let head = "GET /web/api/streams/s HTTP/1.0";
+    let seen = ask(&server, &[head, &admin]).await.json();
+    assert!(seen["facts"]["metadata"].as_str().unwrap().contains("$acl"));
+    let seen = ask(&server, &[head, &ops]).await.json();
+    assert_eq!((revisions(&seen).len(), &seen["facts"]["metadata"]), (1, &Value::Null));
 }
 
 #[tokio::test(flavor = "multi_thread")]

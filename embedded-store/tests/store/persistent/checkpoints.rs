@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use embedded_store::Options;
-use eventstore::{NakAction, PersistentSubscriptionOptions, ReadStreamOptions};
+use eventstore::{
+    EventData, NakAction, PersistentSubscriptionOptions, ReadStreamOptions, StreamPosition,
+};
 use tempfile::TempDir;
 
 use super::{acknowledged, delivered, eager, eager_to_all, next};
@@ -119,4 +121,38 @@ async fn what_was_acknowledged_before_a_stop_does_not_come_again() {
     soon(first.server.stop()).await;
     let second = store_with(at(directory.path())).await;
     assert_eq!(acknowledged(&mut second.consume("s", "g").await, 1).await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_no_reason_for_another() {
+    let store = store().await;
+    store.create_to_all("g", &eager_to_all()).await;
+    let mut consumer = store.consume_all("g").await;
+    for number in 0..50 {
+        store.add("s", events(number..number + 1)).await;
+        loop {
+            let (event, _) = next(&mut consumer).await;
+            let is_last = event.event.as_ref().unwrap().stream_id == "s";
+            soon(consumer.ack(event)).await.unwrap();
+            if is_last {
+                break;
+            }
+        }
+    }
+    let newest = ReadStreamOptions::default().position(StreamPosition::End).backwards();
+    let stream = "$persistentsubscription-$all::g-checkpoint";
+    let checkpoints = read(&store.client, stream, &newest).await.unwrap()[0].revision + 1;
+    let records = store.log().await.len() as u64;
+    assert!(checkpoints <= records, "{checkpoints} checkpoints of {records} records");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_group_does_not_go_on_where_one_of_its_name_was() {
+    let store = store().await;
+    store.add("s", events(0..3)).await;
+    // What is left of a group if the process dies while it is deleted.
+    let left = EventData::json("$SubscriptionCheckpoint", &"1").unwrap();
+    store.add(CHECKPOINTS, vec![left]).await;
+    store.create("s", "g", &eager()).await;
+    assert_eq!(acknowledged(&mut store.consume("s", "g").await, 3).await, [0, 1, 2]);
 }

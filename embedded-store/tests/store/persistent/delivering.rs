@@ -6,6 +6,7 @@ use eventstore::{
     EventData, NakAction, PersistentSubscriptionOptions, PersistentSubscriptionToAllOptions,
     ReadStreamOptions, StreamPosition, SubscriptionFilter, SystemConsumerStrategy,
 };
+use serde_json::json;
 
 use super::{acknowledged, delivered, eager, eager_to_all, next};
 use crate::harness::{event_of, events, id, number, read, soon, store};
@@ -46,6 +47,29 @@ async fn a_group_on_a_long_stream_reads_it_page_by_page_in_order() {
     let mut consumer = store.consume_some("s", "g", 50).await;
     let numbers = acknowledged(&mut consumer, 5_000).await;
     assert!(numbers.into_iter().eq(0..5_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_events_come_without_another_append() {
+    let store = store().await;
+    store.create("s", "g", &eager()).await;
+    store.create_to_all("all", &eager_to_all()).await;
+    let mut consumer = store.consume_some("s", "g", 20).await;
+    let mut of_all = store.consume_all("all").await;
+    store.add("s", events(0..1)).await;
+    assert_eq!(acknowledged(&mut consumer, 1).await, [0]);
+    let large = (1..11).map(|number| {
+        let content = json!({ "number": number, "padding": "x".repeat(90_000) });
+        EventData::json("Large", &content).unwrap()
+    });
+    store.add("s", large.collect()).await;
+    assert!(acknowledged(&mut consumer, 10).await.into_iter().eq(1..11));
+    let mut large = 0;
+    while large < 10 {
+        let (event, _) = next(&mut of_all).await;
+        large += usize::from(event.event.as_ref().unwrap().event_type == "Large");
+        soon(of_all.ack(event)).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! be counted from outside.
 
 mod bare;
+mod costs;
 mod crowds;
 mod frames;
 mod messages;

@@ -1,8 +1,8 @@
 //! Where events go. Everything is sent over one call, in order and without waiting for each answer;
 //! the target writes it in that order. Every append names the revision that it expects, so a repeated
-//! one is recognised and one that does not fit is refused.
+//! one is recognised and one that does not fit is refused. What was there before is in [`Present`].
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,16 @@ use anyhow::{Context as _, bail};
 use embedded_store::maintenance::Record;
 use eventstore::{
     AppendToStreamOptions, BatchAppendClient, BatchAppendOptions, BatchWriteResult, Client, Error,
-    EventData, ExpectedRevision, ReadStreamOptions, StreamPosition, TombstoneStreamOptions,
+    EventData, ExpectedRevision, ReadStreamOptions, RecordedEvent, StreamPosition,
+    TombstoneStreamOptions,
 };
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use indicatif::ProgressBar;
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use super::present::Present;
 
 /// Events in one append at most.
 const RUN_EVENTS: usize = 500;
@@ -32,6 +36,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Metadata and tombstones under way at the same time.
 const AT_ONCE: usize = 32;
+
+/// How often metadata are written that do not stay the newest.
+const ATTEMPTS: u32 = 3;
 
 /// Event type of what stands where events are gone.
 const REMOVED: &str = "$removed";
@@ -55,6 +62,7 @@ impl Run {
 
     pub(super) fn takes(&self, record: &Record) -> bool {
         record.stream == self.stream
+            && record.revision == self.first + self.events.len() as u64
             && self.events.len() < RUN_EVENTS
             && self.bytes + size(record) <= RUN_BYTES
     }
@@ -109,34 +117,30 @@ pub(super) struct Target {
     unanswered: VecDeque<(Run, Answer)>,
     events: usize,
     bytes: usize,
-    /// Streams that turned out to be ended for ever.
-    ended: HashSet<String>,
+    pub(super) present: Present,
     /// Events that could not be marked as JSON.
     pub(super) unmarked: u64,
 }
 
 impl Target {
-    pub(super) async fn connect(client: Client) -> anyhow::Result<Self> {
+    pub(super) async fn connect(client: Client, bar: &ProgressBar) -> anyhow::Result<Self> {
         let batch = client.batch_append(&BatchAppendOptions::default()).await;
         let batch = Arc::new(batch.context("the target cannot be reached")?);
+        let present = Present::read(&client, bar).await.context("the target cannot be read")?;
         Ok(Self {
             client,
             batch,
             unanswered: VecDeque::new(),
             events: 0,
             bytes: 0,
-            ended: HashSet::new(),
+            present,
             unmarked: 0,
         })
     }
 
-    pub(super) fn ended(&self) -> impl Iterator<Item = &String> {
-        self.ended.iter()
-    }
-
     /// Sends a run after those before.
     pub(super) async fn send(&mut self, run: Run) -> anyhow::Result<()> {
-        if self.ended.contains(&run.stream) {
+        if self.present.ended.contains(&run.stream) {
             return Ok(());
         }
         while self.events >= UNANSWERED_EVENTS || self.bytes >= UNANSWERED_BYTES {
@@ -186,7 +190,7 @@ impl Target {
         self.append(run).await?;
         self.batch = Arc::new(self.client.batch_append(&BatchAppendOptions::default()).await?);
         for run in rest {
-            if !self.ended.contains(&run.stream) {
+            if !self.present.ended.contains(&run.stream) {
                 self.push(run).await;
             }
         }
@@ -198,7 +202,7 @@ impl Target {
         match self.client.append_to_stream(&*run.stream, &options, run.proposed()).await {
             Ok(_) => Ok(()),
             Err(Error::ResourceDeleted) => {
-                self.ended.insert(run.stream);
+                self.present.ended.insert(run.stream);
                 Ok(())
             }
             Err(Error::WrongExpectedVersion { current, .. }) => bail!(
@@ -213,14 +217,10 @@ impl Target {
 
     /// Puts empty events where a stream begins later than at its beginning. How many.
     pub(super) async fn fill(&mut self, stream: &str, until: u64) -> anyhow::Result<u64> {
-        if until == 0 {
+        let from = self.present.next(stream);
+        if from >= until || self.present.ended.contains(stream) {
             return Ok(0);
         }
-        let from = match self.newest(stream).await? {
-            Newest::Event(revision, _) => revision + 1,
-            Newest::None => 0,
-            Newest::Ended => return Ok(0),
-        };
         for first in (from..until).step_by(RUN_EVENTS) {
             let revisions = first..until.min(first + RUN_EVENTS as u64);
             let mut fillers = revisions.map(|revision| filler(stream, revision));
@@ -229,25 +229,7 @@ impl Target {
             fillers.for_each(|filler| run.push(filler));
             self.send(run).await?;
         }
-        Ok(until.saturating_sub(from))
-    }
-
-    async fn newest(&self, stream: &str) -> anyhow::Result<Newest> {
-        let newest =
-            ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1);
-        let read = async {
-            let mut events = self.client.read_stream(stream, &newest).await?;
-            events.next().await
-        };
-        match read.await {
-            Ok(Some(event)) => {
-                let event = event.get_original_event();
-                Ok(Newest::Event(event.revision, event.id))
-            }
-            Ok(None) | Err(Error::ResourceNotFound) => Ok(Newest::None),
-            Err(Error::ResourceDeleted) => Ok(Newest::Ended),
-            Err(error) => Err(error.into()),
-        }
+        Ok(until - from)
     }
 
     /// Writes each stream's metadata unless they are its newest already.
@@ -256,23 +238,54 @@ impl Target {
         stream::iter(metadata.values()).map(each).buffer_unordered(AT_ONCE).try_collect().await
     }
 
+    /// The target may write metadata of its own after them, when they make a deleted stream visible;
+    /// and somebody else may.
     async fn metadata_of(&self, record: &Record) -> anyhow::Result<()> {
-        let known = match self.newest(&record.stream).await? {
-            Newest::Event(_, id) => id == record.id,
-            Newest::None | Newest::Ended => false,
-        };
-        if known {
-            return Ok(());
+        for _ in 0..ATTEMPTS {
+            let newest = self.newest(&record.stream).await?;
+            if newest.as_ref().is_some_and(|event| event.data == record.data) {
+                return Ok(());
+            }
+            let newest = newest.map(|event| event.revision);
+            let event = proposed(record).0.id(self.metadata_id(record, newest));
+            let expected = newest.map_or(ExpectedRevision::NoStream, ExpectedRevision::Exact);
+            let options = AppendToStreamOptions::default().expected_revision(expected);
+            match self.client.append_to_stream(&*record.stream, &options, event).await {
+                Ok(_) | Err(Error::WrongExpectedVersion { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let options = AppendToStreamOptions::default().expected_revision(ExpectedRevision::Any);
-        let event = proposed(record).0;
-        self.client.append_to_stream(&*record.stream, &options, event).await?;
         Ok(())
+    }
+
+    /// Their own id; another one where that is in the target already and something else came after.
+    fn metadata_id(&self, record: &Record, newest: Option<u64>) -> Uuid {
+        match newest {
+            Some(newest) if self.present.knows_metadata(record.id) => {
+                Uuid::new_v5(&record.id, &newest.to_be_bytes())
+            }
+            Some(_) | None => record.id,
+        }
+    }
+
+    async fn newest(&self, stream: &str) -> anyhow::Result<Option<RecordedEvent>> {
+        let newest =
+            ReadStreamOptions::default().backwards().position(StreamPosition::End).max_count(1);
+        let read = async {
+            let mut events = self.client.read_stream(stream, &newest).await?;
+            events.next().await
+        };
+        match read.await {
+            Ok(event) => Ok(event.and_then(|event| event.event)),
+            Err(Error::ResourceNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Ends streams for ever.
     pub(super) async fn tombstones(&self, streams: &BTreeSet<String>) -> anyhow::Result<()> {
         let each = |name: &String| self.tombstone(name.clone());
+        let streams = streams.iter().filter(|stream| !self.present.ended.contains(*stream));
         stream::iter(streams).map(each).buffer_unordered(AT_ONCE).try_collect().await
     }
 
@@ -283,13 +296,6 @@ impl Target {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-/// The newest event of a stream.
-enum Newest {
-    Event(u64, Uuid),
-    None,
-    Ended,
 }
 
 /// The same whenever it is asked for.
