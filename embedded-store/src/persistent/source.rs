@@ -131,6 +131,10 @@ impl Cursor {
                 }
             }
         };
+        if !page.end {
+            // Pages from memory are there at once, one after the other, however long they took.
+            tokio::task::yield_now().await;
+        }
         page.records = resolved(&storage, events, resolve_links, &page.cursor).await?;
         Ok(page)
     }

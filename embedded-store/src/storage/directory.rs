@@ -17,8 +17,17 @@ pub(crate) const DATABASE: &str = "events.sqlite";
 pub(crate) struct DataDir {
     path: PathBuf,
     // Declared before the directory, so that it is closed first.
-    _lock: File,
+    lock: File,
     _temporary: Option<TempDir>,
+}
+
+impl Drop for DataDir {
+    /// Closing the file would do, but for a process that is being started at this moment: until it has
+    /// become another program it holds a copy of the handle.
+    fn drop(&mut self) {
+        // An error means that there is no lock.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl DataDir {
@@ -33,7 +42,7 @@ impl DataDir {
             (temporary.path().to_owned(), Some(temporary))
         };
         let lock = lock(&path)?;
-        Ok(Self { path, _lock: lock, _temporary: temporary })
+        Ok(Self { path, lock, _temporary: temporary })
     }
 
     pub(crate) fn path(&self) -> &Path {

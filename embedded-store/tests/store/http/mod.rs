@@ -191,7 +191,8 @@ async fn calls_come_over_http_2_only_because_pages_of_other_sites_could_send_oth
     let store = store().await;
     let path = "POST /event_store.client.server_features.ServerFeatures/GetSupportedMethods";
     let call = format!("{path} HTTP/1.1");
-    let lines = [&*call, "Content-Type: application/grpc", "Connection: close", "Content-Length: 0"];
+    let lines =
+        [&*call, "Content-Type: application/grpc", "Connection: close", "Content-Length: 0"];
     let answer = ask(&store.server, &lines).await;
     assert_eq!((answer.status, answer.json()["error"].as_str()), (505, Some("needs-http-2")));
 }

@@ -102,14 +102,15 @@ async fn a_batch_is_not_ended_by_the_deadline_of_another_with_its_id() {
     send(part(same, 500, true));
     let answers = soon(grpc.streaming(Request::new(receiver), path, codec)).await.unwrap();
     let mut answers = answers.into_inner();
-    let mut succeeds = async || {
+    let mut answer = async || {
         let answer = soon(answers.message()).await.unwrap().unwrap();
-        matches!(answer.result, Some(BatchResult::Success(_)))
+        let Some(Value::Structured(id)) = answer.correlation_id.unwrap().value else { panic!() };
+        (id.least_significant_bits, matches!(answer.result, Some(BatchResult::Success(_))))
     };
-    assert!(succeeds().await);
+    assert_eq!(answer().await, (1, true));
     send(part(same, 60_000, false));
     send(part(other, 1_000, false));
-    assert!(!succeeds().await, "the other one is too late");
+    assert_eq!(answer().await, (2, false), "the other one is too late");
     send(part(same, 60_000, true));
-    assert!(succeeds().await);
+    assert_eq!(answer().await, (1, true));
 }
