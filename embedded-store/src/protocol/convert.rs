@@ -6,13 +6,14 @@ use bytes::Bytes;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::messages::read::RecordedEvent;
 use super::messages::shared::{
     self, AllStreamPosition, MetadataEntry, StreamIdentifier, Timestamp, uuid::Structured,
     uuid::Value,
 };
 use super::messages::write::{self, ExpectedRevision, ProposedMessage};
 use super::status;
-use crate::event::Proposed;
+use crate::event::{Proposed, Recorded};
 use crate::semantics::append::Expected;
 use crate::semantics::names;
 
@@ -134,8 +135,23 @@ pub(super) fn uuid_as_numbers(id: Uuid) -> shared::Uuid {
     shared::Uuid { value: Some(Value::Structured(value)) }
 }
 
+/// An event of the log, with its id in the form that the client asked for.
+pub(super) fn recorded(event: &Recorded, id_as_text: bool) -> RecordedEvent {
+    let id = if id_as_text { uuid_as_text(event.id) } else { uuid_as_numbers(event.id) };
+    RecordedEvent {
+        id: Some(id),
+        stream_identifier: Some(identifier(&event.stream)),
+        stream_revision: event.revision,
+        prepare_position: event.position,
+        commit_position: event.position,
+        metadata: event_properties(&event.kind, event.is_json, event.created),
+        custom_metadata: event.metadata.clone(),
+        data: event.data.clone(),
+    }
+}
+
 /// The properties that the protocol keeps beside an event.
-pub(super) fn event_properties(kind: &str, is_json: bool, created: u64) -> Vec<MetadataEntry> {
+fn event_properties(kind: &str, is_json: bool, created: u64) -> Vec<MetadataEntry> {
     let content_type = if is_json { JSON } else { BINARY };
     let entry =
         |key: &'static str, value| MetadataEntry { key: Bytes::from_static(key.as_bytes()), value };

@@ -329,15 +329,17 @@ impl Storage {
     /// Answers everything that was handed in before, refuses what comes after, and returns when all
     /// is on the disk and the directory is free.
     pub(crate) async fn close(&self) {
+        // First, because the connection that is closed last folds the write-ahead log and removes it,
+        // and one that only reads cannot.
+        self.readers.close();
+        self.readers.ended().await;
         // An error means that it is closed already.
         let _ = self.queue.send(Message::Close).await;
-        self.readers.close();
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // Neither join can fail: the writer does not panic, and the closure only waits.
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
-        self.readers.ended().await;
         self.queue.closed().await;
     }
 

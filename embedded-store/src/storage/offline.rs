@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::directory::{DATABASE, DataDir};
-use super::{compact, migration, recovery, schema, sql, ticks_now, wal};
+use super::{compact, migration, recovery, schema, sql, ticks_now};
 use crate::error::Error;
 
 /// Whether this version understands the data in a directory.
@@ -53,27 +53,7 @@ pub(crate) fn examine(directory: &Path) -> Result<(), Error> {
 }
 
 fn examine_unused(directory: &Path, log: &Path) -> Result<(), Error> {
-    let found = wal::examine(log)
-        .map_err(|source| Error::DataDir { path: directory.to_owned(), source })?
-        .unwrap_or_default();
-    if let Some(offset) = found.damaged_at {
-        let what = format!(
-            "the write-ahead log does not match its checksums at byte {offset}, and what follows \
-             was committed later. Restore a backup, or cut the file there to go on without what \
-             follows"
-        );
-        return Err(Error::Damaged { path: log.to_owned(), what });
-    }
-    let database = database_in(directory);
-    if size(&database) == 0 && found.commits > 0 {
-        let commits = found.commits;
-        let what = format!(
-            "it is empty or missing, but its write-ahead log holds {commits} commits. Restore a \
-             backup"
-        );
-        return Err(Error::Damaged { path: database, what });
-    }
-    Ok(())
+    recovery::sound_log(directory, log, &database_in(directory)).map(drop)
 }
 
 /// Bytes of a file; none if it is missing.

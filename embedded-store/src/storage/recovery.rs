@@ -3,7 +3,7 @@
 //! for the rest of a crash.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -46,34 +46,42 @@ pub(super) enum Folded {
 pub(super) fn examine(directory: &DataDir, durable: bool) -> Result<Recovery, Error> {
     let unreadable = |source| Error::DataDir { path: directory.path().to_owned(), source };
     let log = directory.write_ahead_log();
-    let found = wal::examine(&log).map_err(unreadable)?;
-    let Some(found) = found else { return Ok(Recovery { clean: true, ..Recovery::default() }) };
-    if let Some(offset) = found.damaged_at {
-        return Err(Error::Damaged {
-            what: format!(
-                "the write-ahead log does not match its checksums at byte {offset}, and what \
-                 follows was committed later. Restore a backup, or cut the file there to go on \
-                 without what follows"
-            ),
-            path: log,
-        });
-    }
-    let size = fs::metadata(directory.database()).map_or(0, |file| file.len());
-    if size == 0 && found.commits > 0 {
-        return Err(Error::Damaged {
-            what: format!(
-                "it is empty or missing, but its write-ahead log holds {} commits. Restore a \
-                 backup",
-                found.commits
-            ),
-            path: directory.database(),
-        });
-    }
+    let Some(found) = sound_log(directory.path(), &log, &directory.database())? else {
+        return Ok(Recovery { clean: true, ..Recovery::default() });
+    };
     if durable && found.commits > 0 {
         wal::write_again(&log, found.bytes).map_err(unreadable)?;
     }
     let (commits, bytes, cut) = (found.commits, found.bytes, found.cut);
     Ok(Recovery { clean: false, commits, bytes, cut, newest_position: 0 })
+}
+
+/// What a write-ahead log holds, if there is one. Refuses files that `SQLite` would open with a loss.
+pub(super) fn sound_log(
+    directory: &Path,
+    log: &Path,
+    database: &Path,
+) -> Result<Option<wal::Found>, Error> {
+    let found = wal::examine(log)
+        .map_err(|source| Error::DataDir { path: directory.to_owned(), source })?;
+    let Some(found) = found else { return Ok(None) };
+    if let Some(offset) = found.damaged_at {
+        let what = format!(
+            "the write-ahead log does not match its checksums at byte {offset}, and what follows \
+             was committed later. Restore a backup, or cut the file there to go on without what \
+             follows"
+        );
+        return Err(Error::Damaged { path: log.to_owned(), what });
+    }
+    let size = fs::metadata(database).map_or(0, |file| file.len());
+    if size == 0 && found.commits > 0 {
+        let what = format!(
+            "it is empty or missing, but its write-ahead log holds {} commits. Restore a backup",
+            found.commits
+        );
+        return Err(Error::Damaged { path: database.to_owned(), what });
+    }
+    Ok(Some(found))
 }
 
 /// Brings what the write-ahead log holds into the database. At a start that also completes what a

@@ -206,20 +206,6 @@ impl Consumer {
     }
 
     fn recorded(&self, event: &Recorded) -> RecordedEvent {
-        let id = if self.ids_as_text {
-            convert::uuid_as_text(event.id)
-        } else {
-            convert::uuid_as_numbers(event.id)
-        };
-        RecordedEvent {
-            id: Some(id),
-            stream_identifier: Some(convert::identifier(&event.stream)),
-            stream_revision: event.revision,
-            prepare_position: event.position,
-            commit_position: event.position,
-            metadata: convert::event_properties(&event.kind, event.is_json, event.created),
-            custom_metadata: event.metadata.clone(),
-            data: event.data.clone(),
-        }
+        convert::recorded(event, self.ids_as_text)
     }
 }
