@@ -2,6 +2,8 @@
 
 use domain::order;
 
+use crate::value::{CODE, ColumnType, Value};
+
 /// A closed set of codes: an enum, its texts, and its way into and out of a `text` column.
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ })+) => {$(
@@ -26,6 +28,14 @@ macro_rules! codes {
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
+            }
+        }
+
+        impl $crate::value::Value for $name {
+            const TYPE: $crate::value::ColumnType = $crate::value::CODE;
+
+            fn put(&self, bytes: &mut Vec<u8>) -> bool {
+                $crate::value::Value::put(&self.as_str(), bytes)
             }
         }
 
@@ -112,6 +122,14 @@ macro_rules! domain_codes {
 
             fn text(self) -> &'static str {
                 self.code()
+            }
+        }
+
+        impl Value for $name {
+            const TYPE: ColumnType = CODE;
+
+            fn put(&self, bytes: &mut Vec<u8>) -> bool {
+                self.text().put(bytes)
             }
         }
 

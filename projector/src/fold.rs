@@ -7,12 +7,12 @@ use std::collections::{HashMap, HashSet};
 use journal::Recorded;
 use schemas::StreamName;
 
-use crate::projection::{Projection, Row, Unfoldable, decoded, id_of};
+use crate::projection::{Change, Projection, State, Unfoldable, decoded, id_of};
 
 /// A batch being folded.
 pub(crate) struct Fold<'q, P: Projection> {
-    rows: Vec<Slot<P::Row>>,
-    index: HashMap<<P::Row as Row>::Key, usize>,
+    rows: Vec<Slot<P::State>>,
+    index: HashMap<<P::State as State>::Key, usize>,
     /// Streams that were quarantined before.
     quarantine: &'q HashSet<StreamName>,
     poisoned: Vec<Poisoned>,
@@ -28,6 +28,13 @@ struct Slot<R> {
     /// The stream it is folded from, once an event of it has come.
     stream: Option<StreamName>,
     changed: bool,
+}
+
+impl<S> Slot<S> {
+    fn change(&self) -> Option<Change<'_, S>> {
+        let now = self.row.as_ref()?;
+        Some(Change { before: self.before.as_ref(), now })
+    }
 }
 
 /// An event that could not be folded, and with which its stream's quarantine begins.
@@ -61,7 +68,7 @@ pub(crate) struct Tally {
 
 impl<'q, P: Projection> Fold<'q, P> {
     /// A batch on top of `rows`, which must be all that its events are about.
-    pub(crate) fn new(rows: Vec<P::Row>, quarantine: &'q HashSet<StreamName>) -> Self {
+    pub(crate) fn new(rows: Vec<P::State>, quarantine: &'q HashSet<StreamName>) -> Self {
         let mut index = HashMap::with_capacity(rows.len());
         let mut slots = Vec::with_capacity(rows.len());
         for row in rows {
@@ -135,7 +142,11 @@ impl<'q, P: Projection> Fold<'q, P> {
 
     /// Takes back what was folded into the row with `key`, which the database refuses, and
     /// quarantines its stream. The row that is left to write, if there is any.
-    pub(crate) fn refuse(&mut self, key: &<P::Row as Row>::Key, reason: String) -> Option<&P::Row> {
+    pub(crate) fn refuse(
+        &mut self,
+        key: &<P::State as State>::Key,
+        reason: String,
+    ) -> Option<Change<'_, P::State>> {
         let slot = self.index.get(key).and_then(|&at| self.rows.get_mut(at))?;
         let stream = slot.stream.clone()?;
         slot.row = slot.before.clone();
@@ -152,12 +163,15 @@ impl<'q, P: Projection> Fold<'q, P> {
         self.poisoned.retain(|poisoned| poisoned.stream != stream);
         self.poisoned.push(Poisoned { stream, revision: next, error });
         self.tally.quarantined += 1;
-        slot.row.as_ref()
+        slot.change()
     }
 
-    /// Has all rows written, also those that no event changes.
-    pub(crate) fn rewrite(&mut self) {
+    /// Ends the quarantine of all rows. They are written even if no event changes them.
+    pub(crate) fn readmit(&mut self) {
         for slot in &mut self.rows {
+            if let Some(row) = &mut slot.row {
+                *row.head().quarantined = false;
+            }
             slot.changed = true;
         }
     }
@@ -167,10 +181,9 @@ impl<'q, P: Projection> Fold<'q, P> {
         self.tally.gaps_healed += 1;
     }
 
-    /// The rows that have to be written, in the order in which their first events came.
-    pub(crate) fn changed(&self) -> Vec<&P::Row> {
-        let changed = self.rows.iter().filter(|slot| slot.changed);
-        changed.filter_map(|slot| slot.row.as_ref()).collect()
+    /// What has to be written, in the order in which the first events came.
+    pub(crate) fn changes(&self) -> Vec<Change<'_, P::State>> {
+        self.rows.iter().filter(|slot| slot.changed).filter_map(Slot::change).collect()
     }
 
     /// The streams that were quarantined in this batch.
@@ -188,7 +201,7 @@ impl<'q, P: Projection> Fold<'q, P> {
         self.quarantine.contains(stream) || self.poisoned.iter().any(|p| p.stream == *stream)
     }
 
-    fn slot(&mut self, key: <P::Row as Row>::Key, stream: &StreamName) -> &mut Slot<P::Row> {
+    fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> &mut Slot<P::State> {
         let at = *self.index.entry(key).or_insert_with(|| {
             self.rows.push(Slot { before: None, row: None, stream: None, changed: false });
             self.rows.len() - 1
@@ -203,7 +216,7 @@ impl<'q, P: Projection> Fold<'q, P> {
 pub(crate) fn keys<P: Projection>(
     events: &[Recorded],
     quarantine: &HashSet<StreamName>,
-) -> Vec<<P::Row as Row>::Key> {
+) -> Vec<<P::State as State>::Key> {
     let mut seen = HashSet::with_capacity(events.len());
     let ids = events
         .iter()

@@ -154,6 +154,7 @@ async fn create(
         .execute(&mut *transaction)
         .await?;
     sqlx::raw_sql(definition.tables).execute(&mut *transaction).await?;
+    sqlx::raw_sql(definition.indexes).execute(&mut *transaction).await?;
     if state == State::Live {
         sqlx::raw_sql(definition.views).execute(&mut *transaction).await?;
     }

@@ -10,6 +10,9 @@
 mod code;
 mod name;
 
+mod table;
+mod value;
+
 mod projection;
 mod projections;
 

@@ -10,8 +10,9 @@ use sqlx::postgres::PgConnection;
 use thiserror::Error;
 
 use crate::ProjectionName;
+use crate::table::{Rows, Table};
 
-/// A family of tables and the fold that fills it: one row of its main table per stream.
+/// A family of tables and the fold that fills it: one state per stream, kept as rows of its tables.
 ///
 /// The fold is pure and depends on nothing but the events: replaying them gives the same bytes.
 /// Whoever changes it, or the tables, raises [`Projection::VERSION`]: the next start then builds a
@@ -21,54 +22,92 @@ pub(crate) trait Projection: Send + Sync + 'static {
     const NAME: ProjectionName;
     /// Raised whenever the fold or the tables change.
     const VERSION: i32;
-    /// Creates its tables and indexes, with unqualified names.
+    /// Creates its tables, with unqualified names, and without keys and indexes.
     const TABLES: &'static str;
+    /// Creates keys and indexes. Runs after `TABLES`, or once a generation has been filled in bulk.
+    const INDEXES: &'static str;
+    /// Fills the tables that sum up over many streams from the others. Only run while they are
+    /// empty; a live generation keeps them by [`Projection::settle`], with the same result.
+    const DERIVED: &'static str = "";
     /// Points the readers' views at the tables that unqualified names stand for.
     const VIEWS: &'static str;
+    /// The tables that [`Projection::rows`] fills, the main one first.
+    const ROWS: &'static [Table];
     /// Whose events it folds.
     type Source: Aggregate<Id: ParseId>;
     /// What is kept per stream.
-    type Row: Row;
+    type State: State;
 
-    /// The key of the row of stream `id`.
-    fn key(id: &<Self::Source as Aggregate>::Id) -> <Self::Row as Row>::Key;
+    /// The key of the state of stream `id`.
+    fn key(id: &<Self::Source as Aggregate>::Id) -> <Self::State as State>::Key;
 
-    /// The row after the first event of a stream.
+    /// The state after the first event of a stream.
     fn begin(
         id: &<Self::Source as Aggregate>::Id,
         event: &EventOf<Self>,
         recorded: &Recorded,
-    ) -> Result<Self::Row, Unfoldable>;
+    ) -> Result<Self::State, Unfoldable>;
 
-    /// Moves the row on by a later event. After an error the row is as it was.
+    /// Moves the state on by a later event. After an error it is as it was.
     fn evolve(
-        row: &mut Self::Row,
+        state: &mut Self::State,
         event: &EventOf<Self>,
         recorded: &Recorded,
     ) -> Result<(), Unfoldable>;
 
-    /// The rows with these keys, as far as there are any.
+    /// The states with these keys, as far as there are any. Rows that are only ever added (history)
+    /// need not come back with them.
     fn load<'a>(
         connection: &'a mut PgConnection,
-        keys: &'a [<Self::Row as Row>::Key],
-    ) -> BoxFuture<'a, sqlx::Result<Vec<Self::Row>>>;
+        keys: &'a [<Self::State as State>::Key],
+    ) -> BoxFuture<'a, sqlx::Result<Vec<Self::State>>>;
 
-    /// Inserts or updates all of `rows` (which have different keys) in a few statements.
-    fn save<'a>(
-        connection: &'a mut PgConnection,
-        rows: &'a [&'a Self::Row],
-    ) -> BoxFuture<'a, sqlx::Result<()>>;
+    /// The rows that `state` is kept as. Of history, those that were added since it was loaded.
+    fn rows(state: &Self::State, rows: &mut Rows);
+
+    /// Brings tables that sum up over many streams up to `changes`, whose own rows are written
+    /// already.
+    fn settle<'a>(
+        _connection: &'a mut PgConnection,
+        _changes: &'a [Change<'a, Self::State>],
+    ) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// A state that is to be written.
+pub(crate) struct Change<'a, S> {
+    /// As it is in the tables, if it is.
+    pub(crate) before: Option<&'a S>,
+    /// As it is now.
+    pub(crate) now: &'a S,
+}
+
+/// Writes `changes`, which are of different streams, in a few statements per table.
+pub(crate) async fn write<P: Projection>(
+    connection: &mut PgConnection,
+    changes: &[Change<'_, P::State>],
+) -> sqlx::Result<()> {
+    let (mut before, mut now) = (Rows::default(), Rows::default());
+    for change in changes {
+        if let Some(state) = change.before {
+            P::rows(state, &mut before);
+        }
+        P::rows(change.now, &mut now);
+    }
+    before.replace_with(&now, connection).await?;
+    P::settle(connection, changes).await
 }
 
 /// The events that a projection folds.
 pub(crate) type EventOf<P> = <<P as Projection>::Source as domain::Decider>::Event;
 
-/// What every row knows besides what it says.
-pub(crate) trait Row: Clone + Send + Sync + 'static {
-    /// Identifies the row, and with it the stream.
+/// What is kept of a stream.
+pub(crate) trait State: Clone + Send + Sync + 'static {
+    /// Identifies the stream, and the row of the main table.
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
 
-    /// The row's key.
+    /// Which stream it is of.
     fn key(&self) -> Self::Key;
     /// Its bookkeeping.
     fn head(&mut self) -> Head<'_>;
@@ -76,7 +115,7 @@ pub(crate) trait Row: Clone + Send + Sync + 'static {
     fn revision(&self) -> i64;
 }
 
-/// The bookkeeping columns of a row.
+/// The bookkeeping columns of a main table.
 pub(crate) struct Head<'a> {
     pub(crate) revision: &'a mut i64,
     pub(crate) updated_at: &'a mut DateTime<Utc>,
@@ -84,10 +123,10 @@ pub(crate) struct Head<'a> {
 }
 
 /// Makes a struct with the fields `revision`, `updated_at` and `quarantined` (perhaps inside
-/// another field) a [`Row`].
-macro_rules! row {
-    ($row:ty, $key:ident: $key_type:ty $(, in $inner:ident)?) => {
-        impl $crate::projection::Row for $row {
+/// another field) a [`State`].
+macro_rules! state {
+    ($state:ty, $key:ident: $key_type:ty $(, in $inner:ident)?) => {
+        impl $crate::projection::State for $state {
             type Key = $key_type;
 
             fn key(&self) -> Self::Key {
@@ -108,7 +147,7 @@ macro_rules! row {
         }
     };
 }
-pub(crate) use row;
+pub(crate) use state;
 
 /// Why an event cannot be folded. Its stream is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -190,9 +229,4 @@ where
 /// `sum + by`, if it fits.
 pub(crate) fn plus(sum: i64, by: i64) -> Result<i64, Unfoldable> {
     sum.checked_add(by).ok_or(Unfoldable::TooLarge)
-}
-
-/// One column of `rows`, as an array for `unnest`.
-pub(crate) fn column<'r, R, T>(rows: &[&'r R], value: impl Fn(&'r R) -> T) -> Vec<T> {
-    rows.iter().map(|row| value(row)).collect()
 }

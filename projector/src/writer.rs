@@ -15,7 +15,7 @@ use crate::bookkeeping::{self, Claim, GenerationId, Hold, Move};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::fold::{self, Fold, Taken, Tally};
-use crate::projection::{Projection, Row, Unfoldable};
+use crate::projection::{self, Projection, State, Unfoldable};
 
 /// Longer than any batch should take. A connection whose other end has silently gone is given up.
 const TRANSACTION_LIMIT: Duration = Duration::from_mins(2);
@@ -151,14 +151,10 @@ impl Writer {
         let none = HashSet::new();
         let keys: Vec<_> =
             crate::projection::id_of::<P>(stream).iter().map(|id| P::key(id)).collect();
-        let mut rows = P::load(&mut transaction, &keys).await?;
-        let mut next = 0;
-        for row in &mut rows {
-            *row.head().quarantined = false;
-            next = row.revision().unsigned_abs() + 1;
-        }
-        let mut fold = Fold::<P>::new(rows, &none);
-        fold.rewrite();
+        let states = P::load(&mut transaction, &keys).await?;
+        let next = states.first().map_or(0, |state| state.revision().unsigned_abs() + 1);
+        let mut fold = Fold::<P>::new(states, &none);
+        fold.readmit();
         let mut events = journal.read(stream, next);
         loop {
             match events.try_next().await {
@@ -231,28 +227,29 @@ async fn save<P: Projection>(
     fold: &mut Fold<'_, P>,
     manner: Manner,
 ) -> Result<(), Failure> {
-    let rows = fold.changed();
-    if rows.is_empty() {
+    let changes = fold.changes();
+    if changes.is_empty() {
         return Ok(());
     }
     if manner == Manner::Together {
-        return Ok(P::save(connection, &rows).await?);
+        return Ok(projection::write::<P>(connection, &changes).await?);
     }
     let mut refused = vec![];
-    for row in rows {
+    for change in changes {
         let mut savepoint = connection.begin().await?;
-        match P::save(&mut savepoint, &[row]).await {
+        let key = change.now.key();
+        match projection::write::<P>(&mut savepoint, &[change]).await {
             Ok(()) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
-                refused.push((row.key(), error.to_string()));
+                refused.push((key, error.to_string()));
             }
             Err(error) => return Err(error.into()),
         }
     }
     for (key, reason) in refused {
-        if let Some(row) = fold.refuse(&key, reason) {
-            P::save(connection, &[row]).await?;
+        if let Some(change) = fold.refuse(&key, reason) {
+            projection::write::<P>(connection, &[change]).await?;
         }
     }
     Ok(())

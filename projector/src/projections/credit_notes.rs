@@ -1,21 +1,22 @@
 //! Credit notes and their lines.
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use domain::credit_note::{CreditNote, CreditNoteDetails, CreditNoteEvent};
 use domain::ids::CreditNoteId;
 use futures::future::BoxFuture;
 use journal::Recorded;
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::orders::kind_of;
 use crate::ProjectionName;
 use crate::code::LineKind;
-use crate::projection::{Projection, Unfoldable, column, row};
+use crate::projection::{Projection, Unfoldable, state};
+use crate::table::{Rows, Table, TableRow, table};
 
+table! {
 /// A credit note.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct CreditNoteRow {
     /// The note's id.
     pub id: Uuid,
@@ -44,9 +45,12 @@ pub struct CreditNoteRow {
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
 }
+in credit_notes, key 1, of id, once [number, channel, customer, currency, total_minor, line_count,
+    unit_count, issued_at, recorded_at]
+}
 
+table! {
 /// One line of a credit note.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct CreditLineRow {
     /// The note.
     pub credit_note_id: Uuid,
@@ -63,23 +67,8 @@ pub struct CreditLineRow {
     /// Credited for one unit, in minor units of the note's currency.
     pub unit_price_minor: i64,
 }
-
-/// The columns of [`CreditNoteRow`].
-macro_rules! credit_note_columns {
-    () => {
-        "id, number, channel, customer, currency, total_minor, line_count, unit_count, issued_at, \
-         recorded_at, updated_at, revision, quarantined"
-    };
+in credit_note_lines, key 2, of credit_note_id, once [sku, title, kind, quantity, unit_price_minor]
 }
-pub(crate) use credit_note_columns;
-
-/// The columns of [`CreditLineRow`].
-macro_rules! credit_line_columns {
-    () => {
-        "credit_note_id, line, sku, title, kind, quantity, unit_price_minor"
-    };
-}
-pub(crate) use credit_line_columns;
 
 /// The projection.
 pub(crate) struct CreditNotes;
@@ -90,14 +79,14 @@ pub(crate) struct Draft {
     pub(crate) note: CreditNoteRow,
     pub(crate) lines: Vec<CreditLineRow>,
 }
-row!(Draft, id: Uuid, in note);
+state!(Draft, id: Uuid, in note);
 
 impl Projection for CreditNotes {
     const NAME: ProjectionName = ProjectionName::CreditNotes;
     const VERSION: i32 = 1;
     const TABLES: &'static str = r#"
         create table credit_notes (
-            id uuid primary key,
+            id uuid not null,
             number text not null,
             channel text not null,
             customer text,
@@ -111,7 +100,6 @@ impl Projection for CreditNotes {
             revision bigint not null,
             quarantined boolean not null
         );
-        create index credit_notes_issued_at on credit_notes (issued_at, id);
 
         create table credit_note_lines (
             credit_note_id uuid not null,
@@ -120,17 +108,22 @@ impl Projection for CreditNotes {
             title text not null,
             kind text not null check (kind in ('goods', 'charge')),
             quantity bigint not null,
-            unit_price_minor bigint not null,
-            primary key (credit_note_id, line)
+            unit_price_minor bigint not null
         );
     "#;
+    const INDEXES: &'static str = "
+        alter table credit_notes add primary key (id);
+        create index credit_notes_issued_at on credit_notes (issued_at, id);
+        alter table credit_note_lines add primary key (credit_note_id, line);
+    ";
+    const ROWS: &'static [Table] = &[CreditNoteRow::TABLE, CreditLineRow::TABLE];
     const VIEWS: &'static str = "
         drop view if exists read_model.credit_notes, read_model.credit_note_lines;
         create view read_model.credit_notes as select * from credit_notes;
         create view read_model.credit_note_lines as select * from credit_note_lines;
     ";
     type Source = CreditNote;
-    type Row = Draft;
+    type State = Draft;
 
     fn key(id: &CreditNoteId) -> Uuid {
         id.0
@@ -162,22 +155,18 @@ impl Projection for CreditNotes {
     ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
         Box::pin(async move {
             const LOAD: &str =
-                concat!("select ", credit_note_columns!(), " from credit_notes where id = any($1)");
+                concatcp!("select ", CreditNoteRow::NAMES, " from credit_notes where id = any($1)");
             let notes: Vec<CreditNoteRow> =
                 sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
             Ok(notes.into_iter().map(|note| Draft { note, lines: vec![] }).collect())
         })
     }
 
-    fn save<'a>(
-        connection: &'a mut PgConnection,
-        rows: &'a [&'a Draft],
-    ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(async move {
-            save_notes(connection, rows).await?;
-            let lines: Vec<_> = rows.iter().flat_map(|draft| &draft.lines).collect();
-            save_lines(connection, &lines).await
-        })
+    fn rows(draft: &Draft, rows: &mut Rows) {
+        rows.put(&draft.note);
+        for line in &draft.lines {
+            rows.put(line);
+        }
     }
 }
 
@@ -210,58 +199,4 @@ fn issue(id: Uuid, details: &CreditNoteDetails, recorded: &Recorded) -> Result<D
         quarantined: false,
     };
     Ok(Draft { note, lines })
-}
-
-async fn save_notes(connection: &mut PgConnection, rows: &[&Draft]) -> sqlx::Result<()> {
-    const SAVE: &str = concat!(
-        "insert into credit_notes (",
-        credit_note_columns!(),
-        ") select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[], $10::timestamptz[], \
-         $11::timestamptz[], $12::bigint[], $13::boolean[]) \
-         on conflict (id) do update set updated_at = excluded.updated_at, \
-         revision = excluded.revision, quarantined = excluded.quarantined"
-    );
-    let notes: Vec<&CreditNoteRow> = rows.iter().map(|draft| &draft.note).collect();
-    sqlx::query(SAVE)
-        .bind(column(&notes, |note| note.id))
-        .bind(column(&notes, |note| note.number.as_str()))
-        .bind(column(&notes, |note| note.channel.as_str()))
-        .bind(column(&notes, |note| note.customer.as_deref()))
-        .bind(column(&notes, |note| note.currency.as_str()))
-        .bind(column(&notes, |note| note.total_minor))
-        .bind(column(&notes, |note| note.line_count))
-        .bind(column(&notes, |note| note.unit_count))
-        .bind(column(&notes, |note| note.issued_at))
-        .bind(column(&notes, |note| note.recorded_at))
-        .bind(column(&notes, |note| note.updated_at))
-        .bind(column(&notes, |note| note.revision))
-        .bind(column(&notes, |note| note.quarantined))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-async fn save_lines(connection: &mut PgConnection, lines: &[&CreditLineRow]) -> sqlx::Result<()> {
-    // Lines never change, so they are only ever written together with a new note.
-    const SAVE: &str = concat!(
-        "insert into credit_note_lines (",
-        credit_line_columns!(),
-        ") select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::bigint[])"
-    );
-    if lines.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(SAVE)
-        .bind(column(lines, |line| line.credit_note_id))
-        .bind(column(lines, |line| line.line))
-        .bind(column(lines, |line| line.sku.as_str()))
-        .bind(column(lines, |line| line.title.as_str()))
-        .bind(column(lines, |line| line.kind))
-        .bind(column(lines, |line| line.quantity))
-        .bind(column(lines, |line| line.unit_price_minor))
-        .execute(connection)
-        .await
-        .map(drop)
 }

@@ -3,6 +3,7 @@
 mod memory;
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use domain::Decider;
 use domain::fulfilment::{
     Fulfilment, FulfilmentEvent, FulfilmentState, Outcome, Phase, Progress, phase,
@@ -18,10 +19,12 @@ use uuid::Uuid;
 use self::memory::Memory;
 use crate::ProjectionName;
 use crate::code::{ProcessKind, ProcessOutcome, ProcessStatus};
-use crate::projection::{Projection, Unfoldable, column, row};
+use crate::projection::{Projection, Unfoldable, state};
+use crate::table::{Fields as _, Rows, Table, TableRow, column, table};
+use crate::value::put_field;
 
+table! {
 /// A process: the acceptance of an order, a delivery, a refund and so on.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct ProcessRow {
     /// The process's id.
     pub id: Uuid,
@@ -55,15 +58,7 @@ pub struct ProcessRow {
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
 }
-
-/// The columns of [`ProcessRow`].
-macro_rules! process_columns {
-    () => {
-        "id, order_id, kind, status, step, unwinding, attempts, error, next_attempt_at, outcome, \
-         payment_deadline, started_at, updated_at, revision, quarantined"
-    };
 }
-pub(crate) use process_columns;
 
 /// The projection.
 pub(crate) struct Fulfilments;
@@ -76,14 +71,29 @@ pub(crate) struct Draft {
     /// Nothing for a finished process.
     memory: Option<Json<Memory>>,
 }
-row!(Draft, id: Uuid, in process);
+state!(Draft, id: Uuid, in process);
+
+impl TableRow for Draft {
+    const TABLE: Table = Table {
+        name: "fulfilments",
+        columns: &[ProcessRow::COLUMNS, &[column::<Option<Json<Memory>>>("memory")]],
+        key: 1,
+        owner: "id",
+        once: &["order_id", "kind", "started_at"],
+    };
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        self.process.put(bytes);
+        put_field(&self.memory, bytes);
+    }
+}
 
 impl Projection for Fulfilments {
     const NAME: ProjectionName = ProjectionName::Fulfilments;
     const VERSION: i32 = 2;
     const TABLES: &'static str = "
         create table fulfilments (
-            id uuid primary key,
+            id uuid not null,
             order_id uuid not null,
             kind text not null,
             status text not null check (status in ('running', 'waiting', 'parked', 'finished')),
@@ -100,22 +110,26 @@ impl Projection for Fulfilments {
             quarantined boolean not null,
             memory jsonb
         );
+    ";
+    const INDEXES: &'static str = "
+        alter table fulfilments add primary key (id);
         create index fulfilments_order on fulfilments (order_id, started_at, id);
         create index fulfilments_started_at on fulfilments (started_at, id);
         create index fulfilments_unfinished on fulfilments (status, started_at, id)
             where status <> 'finished';
     ";
+    const ROWS: &'static [Table] = &[Draft::TABLE];
     // What the fold remembers is no reader's business.
-    const VIEWS: &'static str = concat!(
+    const VIEWS: &'static str = concatcp!(
         "
         drop view if exists read_model.fulfilments;
         create view read_model.fulfilments as select ",
-        process_columns!(),
+        ProcessRow::NAMES,
         " from fulfilments;
     "
     );
     type Source = Fulfilment;
-    type Row = Draft;
+    type State = Draft;
 
     fn key(id: &ProcessId) -> Uuid {
         id.0
@@ -185,56 +199,17 @@ impl Projection for Fulfilments {
         keys: &'a [Uuid],
     ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
         Box::pin(async move {
-            const LOAD: &str = concat!(
+            const LOAD: &str = concatcp!(
                 "select ",
-                process_columns!(),
+                ProcessRow::NAMES,
                 ", memory from fulfilments where id = any($1)"
             );
             sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
         })
     }
 
-    fn save<'a>(
-        connection: &'a mut PgConnection,
-        rows: &'a [&'a Draft],
-    ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(async move {
-            const SAVE: &str = concat!(
-                "insert into fulfilments (",
-                process_columns!(),
-                ", memory) select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], \
-             $6::boolean[], $7::bigint[], $8::text[], $9::timestamptz[], $10::text[], \
-             $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::bigint[], \
-             $15::boolean[], $16::jsonb[]) \
-             on conflict (id) do update set status = excluded.status, step = excluded.step, \
-             unwinding = excluded.unwinding, attempts = excluded.attempts, error = excluded.error, \
-             next_attempt_at = excluded.next_attempt_at, outcome = excluded.outcome, \
-             payment_deadline = excluded.payment_deadline, updated_at = excluded.updated_at, \
-             revision = excluded.revision, quarantined = excluded.quarantined, \
-             memory = excluded.memory"
-            );
-            let processes: Vec<&ProcessRow> = rows.iter().map(|draft| &draft.process).collect();
-            sqlx::query(SAVE)
-                .bind(column(&processes, |process| process.id))
-                .bind(column(&processes, |process| process.order_id))
-                .bind(column(&processes, |process| process.kind))
-                .bind(column(&processes, |process| process.status))
-                .bind(column(&processes, |process| process.step.as_deref()))
-                .bind(column(&processes, |process| process.unwinding))
-                .bind(column(&processes, |process| process.attempts))
-                .bind(column(&processes, |process| process.error.as_deref()))
-                .bind(column(&processes, |process| process.next_attempt_at))
-                .bind(column(&processes, |process| process.outcome))
-                .bind(column(&processes, |process| process.payment_deadline))
-                .bind(column(&processes, |process| process.started_at))
-                .bind(column(&processes, |process| process.updated_at))
-                .bind(column(&processes, |process| process.revision))
-                .bind(column(&processes, |process| process.quarantined))
-                .bind(column(rows, |draft| draft.memory.as_ref()))
-                .execute(connection)
-                .await
-                .map(drop)
-        })
+    fn rows(draft: &Draft, rows: &mut Rows) {
+        rows.put(draft);
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) struct Definition {
     pub(crate) name: ProjectionName,
     pub(crate) version: i32,
     pub(crate) tables: &'static str,
+    pub(crate) indexes: &'static str,
     pub(crate) views: &'static str,
 }
 
@@ -37,7 +38,13 @@ impl Definition {
     ];
 
     const fn of<P: Projection>() -> Self {
-        Self { name: P::NAME, version: P::VERSION, tables: P::TABLES, views: P::VIEWS }
+        Self {
+            name: P::NAME,
+            version: P::VERSION,
+            tables: P::TABLES,
+            indexes: P::INDEXES,
+            views: P::VIEWS,
+        }
     }
 }
 

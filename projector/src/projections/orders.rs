@@ -2,7 +2,7 @@
 //! what they add up to per customer.
 //!
 //! In reading order: the [`tables`]; the [`document`] and the [`row`] of an order; its [`lines`] and
-//! its [`fulfilment_orders`]; the sums per [customer](customers); how all of it is [written](write).
+//! its [`fulfilment_orders`]; the sums per [customer](customers).
 //! The fold is the domain's own: nothing here decides what an event does to an order.
 
 mod tables;
@@ -16,12 +16,10 @@ mod fulfilment_orders;
 
 mod customers;
 
-mod write;
-
 use std::mem;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use domain::Decider;
 use domain::ids::OrderId;
 use domain::order::{Order, OrderEvent, OrderState, PlacedOrder};
@@ -33,18 +31,16 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 pub use customers::CustomerRow;
-pub(crate) use customers::customer_columns;
 pub use fulfilment_orders::FulfilmentOrderRow;
-pub(crate) use fulfilment_orders::fulfilment_order_columns;
 pub use lines::LineRow;
-pub(crate) use lines::{kind_of, line_columns};
+pub(crate) use lines::kind_of;
 pub use row::OrderRow;
-pub(crate) use row::order_columns;
 
 use crate::ProjectionName;
-use crate::projection::{Projection, Unfoldable, row};
+use crate::projection::{Change, Projection, Unfoldable, state};
+use crate::table::{Rows, Table, TableRow};
 use document::{Placing, Progress};
-use write::Changed;
+use row::Stored;
 
 /// A whole order, exactly as the events of its stream up to the row's revision make it.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,13 +51,10 @@ pub struct OrderDocument {
     pub order: PlacedOrder,
 }
 
-/// The columns of [`OrderDocument`].
-macro_rules! document_columns {
-    () => {
-        concat!($crate::projections::orders::order_columns!(), ", details, progress")
-    };
+impl OrderDocument {
+    /// The names of its columns.
+    pub(crate) const NAMES: &'static str = concatcp!(OrderRow::NAMES, ", details, progress");
 }
-pub(crate) use document_columns;
 
 impl<'r> FromRow<'r, PgRow> for OrderDocument {
     fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
@@ -89,19 +82,19 @@ pub(crate) struct Head {
 pub(crate) struct Draft {
     pub(crate) head: Head,
     pub(crate) state: OrderState,
-    /// As it is in the tables, if it is: only what differs from it is written, and only the
-    /// difference is added to its customer's sums.
-    pub(crate) stored: Option<Arc<PlacedOrder>>,
 }
-row!(Draft, id: Uuid, in head);
+state!(Draft, id: Uuid, in head);
 
 impl Projection for Orders {
     const NAME: ProjectionName = ProjectionName::Orders;
-    const VERSION: i32 = 2;
+    const VERSION: i32 = 3;
     const TABLES: &'static str = tables::TABLES;
+    const INDEXES: &'static str = tables::INDEXES;
+    const DERIVED: &'static str = customers::DERIVED;
     const VIEWS: &'static str = tables::VIEWS;
+    const ROWS: &'static [Table] = &[Stored::TABLE, LineRow::TABLE, FulfilmentOrderRow::TABLE];
     type Source = Order;
-    type Row = Draft;
+    type State = Draft;
 
     fn key(id: &OrderId) -> Uuid {
         id.0
@@ -120,7 +113,6 @@ impl Projection for Orders {
                     quarantined: false,
                 },
                 state,
-                stored: None,
             }),
         }
     }
@@ -144,24 +136,31 @@ impl Projection for Orders {
     ) -> BoxFuture<'a, sqlx::Result<Vec<Draft>>> {
         Box::pin(async move {
             const LOAD: &str =
-                concat!("select ", document_columns!(), " from orders where id = any($1)");
+                concatcp!("select ", OrderDocument::NAMES, " from orders where id = any($1)");
             let documents: Vec<OrderDocument> =
                 sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
             Ok(documents.into_iter().map(Draft::stored).collect())
         })
     }
 
-    fn save<'a>(
+    fn rows(draft: &Draft, rows: &mut Rows) {
+        let OrderState::Placed(order) = &draft.state else { return };
+        let row = OrderRow::of(&draft.head, order);
+        for work in fulfilment_orders::all_of(&row, order) {
+            rows.put(&work);
+        }
+        for line in lines::all_of(row.id, order) {
+            rows.put(&line);
+        }
+        let (placing, progress) = document::split(order);
+        rows.put(&Stored { row, placing, progress });
+    }
+
+    fn settle<'a>(
         connection: &'a mut PgConnection,
-        rows: &'a [&'a Draft],
+        changes: &'a [Change<'a, Draft>],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(async move {
-            let orders: Vec<_> = rows.iter().filter_map(|draft| Changed::of(draft)).collect();
-            write::save(connection, &orders).await?;
-            lines::save(connection, &orders).await?;
-            fulfilment_orders::save(connection, &orders).await?;
-            customers::save(connection, &orders).await
-        })
+        Box::pin(customers::settle(connection, changes))
     }
 }
 
@@ -175,7 +174,14 @@ impl Draft {
             revision: row.revision,
             quarantined: row.quarantined,
         };
-        let stored = Some(Arc::new(order.clone()));
-        Self { head, state: OrderState::Placed(Box::new(order)), stored }
+        Self { head, state: OrderState::Placed(Box::new(order)) }
+    }
+
+    /// The order, once somebody has placed it.
+    fn order(&self) -> Option<&PlacedOrder> {
+        match &self.state {
+            OrderState::NotPlaced => None,
+            OrderState::Placed(order) => Some(order),
+        }
     }
 }

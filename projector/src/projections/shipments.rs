@@ -4,22 +4,23 @@
 mod tests;
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use domain::ids::ShipmentId;
 use domain::shipment::{BookedParcel, Shipment, ShipmentEvent, ShipmentTracked, TrackingStatus};
 use futures::future::BoxFuture;
 use journal::Recorded;
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::ProjectionName;
 use crate::code::ShipmentStatus;
-use crate::projection::{Projection, Unfoldable, column, row};
+use crate::projection::{Projection, Unfoldable, state};
+use crate::table::{Rows, Table, TableRow, table};
 
+table! {
 /// A shipment of an order.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct ShipmentRow {
     /// The shipment's id.
     pub id: Uuid,
@@ -43,6 +44,8 @@ pub struct ShipmentRow {
     pub revision: i64,
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
+}
+in shipments, key 1, of id, once [order_id, location, booked_at]
 }
 
 /// A parcel of a shipment, inside its row.
@@ -69,26 +72,17 @@ pub struct TrackingRow {
     pub note: Option<String>,
 }
 
-/// The columns of [`ShipmentRow`].
-macro_rules! shipment_columns {
-    () => {
-        "id, order_id, location, status, parcels, booked_at, handed_over_at, delivered_at, \
-         updated_at, revision, quarantined"
-    };
-}
-pub(crate) use shipment_columns;
-
 /// The projection.
 pub(crate) struct Shipments;
 
-row!(ShipmentRow, id: Uuid);
+state!(ShipmentRow, id: Uuid);
 
 impl Projection for Shipments {
     const NAME: ProjectionName = ProjectionName::Shipments;
     const VERSION: i32 = 2;
     const TABLES: &'static str = r#"
         create table shipments (
-            id uuid primary key,
+            id uuid not null,
             order_id uuid not null,
             location text collate "C" not null,
             status text not null check (status in
@@ -101,14 +95,18 @@ impl Projection for Shipments {
             revision bigint not null,
             quarantined boolean not null
         );
-        create index shipments_order on shipments (order_id, status);
     "#;
+    const INDEXES: &'static str = "
+        alter table shipments add primary key (id);
+        create index shipments_order on shipments (order_id, status);
+    ";
+    const ROWS: &'static [Table] = &[ShipmentRow::TABLE];
     const VIEWS: &'static str = "
         drop view if exists read_model.shipments;
         create view read_model.shipments as select * from shipments;
     ";
     type Source = Shipment;
-    type Row = ShipmentRow;
+    type State = ShipmentRow;
 
     fn key(id: &ShipmentId) -> Uuid {
         id.0
@@ -167,43 +165,13 @@ impl Projection for Shipments {
     ) -> BoxFuture<'a, sqlx::Result<Vec<ShipmentRow>>> {
         Box::pin(async move {
             const LOAD: &str =
-                concat!("select ", shipment_columns!(), " from shipments where id = any($1)");
+                concatcp!("select ", ShipmentRow::NAMES, " from shipments where id = any($1)");
             sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await
         })
     }
 
-    fn save<'a>(
-        connection: &'a mut PgConnection,
-        rows: &'a [&'a ShipmentRow],
-    ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(async move {
-            const SAVE: &str = concat!(
-                "insert into shipments (",
-                shipment_columns!(),
-                ") select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], \
-                 $5::jsonb[], $6::timestamptz[], $7::timestamptz[], $8::timestamptz[], \
-                 $9::timestamptz[], $10::bigint[], $11::boolean[]) \
-                 on conflict (id) do update set status = excluded.status, \
-                 parcels = excluded.parcels, handed_over_at = excluded.handed_over_at, \
-                 delivered_at = excluded.delivered_at, updated_at = excluded.updated_at, \
-                 revision = excluded.revision, quarantined = excluded.quarantined"
-            );
-            sqlx::query(SAVE)
-                .bind(column(rows, |row| row.id))
-                .bind(column(rows, |row| row.order_id))
-                .bind(column(rows, |row| row.location.as_str()))
-                .bind(column(rows, |row| row.status))
-                .bind(column(rows, |row| &row.parcels))
-                .bind(column(rows, |row| row.booked_at))
-                .bind(column(rows, |row| row.handed_over_at))
-                .bind(column(rows, |row| row.delivered_at))
-                .bind(column(rows, |row| row.updated_at))
-                .bind(column(rows, |row| row.revision))
-                .bind(column(rows, |row| row.quarantined))
-                .execute(connection)
-                .await
-                .map(drop)
-        })
+    fn rows(row: &ShipmentRow, rows: &mut Rows) {
+        rows.put(row);
     }
 }
 

@@ -10,18 +10,16 @@ use domain::ids::Sku;
 use domain::stock::{Stock, StockEvent};
 use futures::future::BoxFuture;
 use journal::Recorded;
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use crate::ProjectionName;
 use crate::code::{MovementKind, StockLevel, StockPolicy};
-use crate::projection::{Projection, Unfoldable, row};
+use crate::projection::{Projection, Unfoldable, state};
+use crate::table::{Rows, Table, TableRow, table};
 
-pub(crate) use self::tables::{location_columns, movement_columns, stock_columns};
-
+table! {
 /// The stock of one SKU, at all its locations together.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StockRow {
     /// Which SKU.
     pub sku: String,
@@ -46,9 +44,11 @@ pub struct StockRow {
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
 }
+in stock_levels, key 1, of sku, once []
+}
 
+table! {
 /// The stock of one SKU at one location.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StockLocationRow {
     /// Which SKU.
     pub sku: String,
@@ -59,6 +59,8 @@ pub struct StockLocationRow {
     /// Units set aside for orders there.
     pub reserved: i64,
 }
+in stock_locations, key 2, of sku, once []
+}
 
 impl StockLocationRow {
     /// Units there that nobody has set aside.
@@ -68,8 +70,8 @@ impl StockLocationRow {
     }
 }
 
+table! {
 /// Units of a SKU that moved, at one location.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct StockMovementRow {
     /// Which SKU.
     pub sku: String,
@@ -99,6 +101,9 @@ pub struct StockMovementRow {
     /// Who wanted it: `client:…`, `user:…`, `process:…`.
     pub actor: String,
 }
+in stock_movements, key 3, of sku, once [location, kind, on_hand, reserved, backordered, order_id,
+    reference, reason, recorded_at, actor]
+}
 
 /// The projection.
 pub(crate) struct StockLevels;
@@ -108,26 +113,21 @@ pub(crate) struct StockLevels;
 pub(crate) struct Draft {
     pub(crate) stock: StockRow,
     /// By their codes.
-    pub(crate) locations: Vec<Location>,
+    pub(crate) locations: Vec<StockLocationRow>,
     pub(crate) movements: Vec<StockMovementRow>,
 }
-row!(Draft, sku: String, in stock);
-
-/// A location of a draft.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Location {
-    pub(crate) row: StockLocationRow,
-    /// Whether it is otherwise in the table, or not there.
-    pub(crate) changed: bool,
-}
+state!(Draft, sku: String, in stock);
 
 impl Projection for StockLevels {
     const NAME: ProjectionName = ProjectionName::StockLevels;
     const VERSION: i32 = 2;
     const TABLES: &'static str = tables::TABLES;
+    const INDEXES: &'static str = tables::INDEXES;
     const VIEWS: &'static str = tables::VIEWS;
+    const ROWS: &'static [Table] =
+        &[StockRow::TABLE, StockLocationRow::TABLE, StockMovementRow::TABLE];
     type Source = Stock;
-    type Row = Draft;
+    type State = Draft;
 
     fn key(id: &Sku) -> String {
         id.to_string()
@@ -154,11 +154,14 @@ impl Projection for StockLevels {
         Box::pin(tables::load(connection, keys))
     }
 
-    fn save<'a>(
-        connection: &'a mut PgConnection,
-        rows: &'a [&'a Draft],
-    ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(tables::save(connection, rows))
+    fn rows(draft: &Draft, rows: &mut Rows) {
+        rows.put(&draft.stock);
+        for location in &draft.locations {
+            rows.put(location);
+        }
+        for movement in &draft.movements {
+            rows.put(movement);
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! Queries over credit notes, their lines and their sums.
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::cursor::List;
 use super::{CreditLineRow, CreditNoteRow, Cursor, Error, Reader};
-use crate::projections::credit_notes::{credit_line_columns, credit_note_columns};
 
 /// Which credit notes are summed up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,19 +35,19 @@ pub struct CreditTotal {
 }
 
 const BY_IDS: &str =
-    concat!("select ", credit_note_columns!(), " from read_model.credit_notes where id = any($1)");
+    concatcp!("select ", CreditNoteRow::NAMES, " from read_model.credit_notes where id = any($1)");
 
-const PAGE: &str = concat!(
+const PAGE: &str = concatcp!(
     "select ",
-    credit_note_columns!(),
+    CreditNoteRow::NAMES,
     " from read_model.credit_notes \
      where ($1::timestamptz is null or (issued_at, id) < ($1, $2::uuid)) \
      order by issued_at desc, id desc limit $3"
 );
 
-const LINES_OF: &str = concat!(
+const LINES_OF: &str = concatcp!(
     "select ",
-    credit_line_columns!(),
+    CreditLineRow::NAMES,
     " from read_model.credit_note_lines where credit_note_id = any($1) \
      order by credit_note_id, line"
 );

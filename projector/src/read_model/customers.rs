@@ -1,10 +1,10 @@
 //! Queries over customers: their orders and what they spent.
 
+use const_format::concatcp;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::cursor::List;
 use super::{Cursor, CustomerRow, Error, Reader};
-use crate::projections::orders::customer_columns;
 
 /// What a list of customers is sorted by; those that are equal in it, by their id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -53,13 +53,14 @@ impl Default for CustomerQuery {
     }
 }
 
-const OF: &str = concat!(
+const OF: &str = concatcp!(
     "select ",
-    customer_columns!(),
+    CustomerRow::NAMES,
     " from read_model.customers where customer = $1 order by currency"
 );
 
-const PAGE: &str = concat!("select ", customer_columns!(), " from read_model.customers where true");
+const PAGE: &str =
+    concatcp!("select ", CustomerRow::NAMES, " from read_model.customers where true");
 
 /// The page that `query` asks for.
 pub(super) fn page(query: &CustomerQuery) -> Result<QueryBuilder<Postgres>, Error> {

@@ -1,10 +1,10 @@
 //! Queries over what locations have to do.
 
+use const_format::concatcp;
 use sqlx::{Postgres, QueryBuilder};
 
 use super::cursor::List;
 use super::{Cursor, Error, FulfilmentOrderRow, FulfilmentOrderStatus, Reader};
-use crate::projections::orders::fulfilment_order_columns;
 
 /// One page of what locations have to do, the order that was placed first coming first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ impl Default for FulfilmentOrderQuery {
     }
 }
 
-const PAGE: &str = concat!(
+const PAGE: &str = concatcp!(
     "select ",
-    fulfilment_order_columns!(),
+    FulfilmentOrderRow::NAMES,
     " from read_model.fulfilment_orders where true"
 );
 

@@ -2,6 +2,7 @@
 
 mod filter;
 
+use const_format::concatcp;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
@@ -9,7 +10,6 @@ pub use filter::OrderFilter;
 
 use super::cursor::List;
 use super::{Cursor, Error, LineRow, OrderDocument, OrderRow, Reader};
-use crate::projections::orders::{document_columns, line_columns, order_columns};
 
 /// What a list of orders is sorted by; orders that are equal in it, by their id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -79,14 +79,14 @@ pub struct OrderCount {
 }
 
 pub(super) const ROWS: &str =
-    concat!("select ", order_columns!(), " from read_model.orders o where true");
+    concatcp!("select ", OrderRow::NAMES, " from read_model.orders o where true");
 
 const DOCUMENTS: &str =
-    concat!("select ", document_columns!(), " from read_model.orders o where true");
+    concatcp!("select ", OrderDocument::NAMES, " from read_model.orders o where true");
 
-const LINES_OF: &str = concat!(
+const LINES_OF: &str = concatcp!(
     "select ",
-    line_columns!(),
+    LineRow::NAMES,
     " from read_model.order_lines where order_id = any($1) order by order_id, line"
 );
 

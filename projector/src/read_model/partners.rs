@@ -1,20 +1,19 @@
 //! Queries over what partners did for orders: payments and shipments.
 
+use const_format::concatcp;
 use uuid::Uuid;
 
 use super::{Error, PaymentRow, Reader, ShipmentRow};
-use crate::projections::payments::payment_columns;
-use crate::projections::shipments::shipment_columns;
 
-const PAYMENTS_OF: &str = concat!(
+const PAYMENTS_OF: &str = concatcp!(
     "select ",
-    payment_columns!(),
+    PaymentRow::NAMES,
     " from read_model.payments where order_id = any($1) order by order_id, opened_at, id"
 );
 
-const SHIPMENTS_OF: &str = concat!(
+const SHIPMENTS_OF: &str = concatcp!(
     "select ",
-    shipment_columns!(),
+    ShipmentRow::NAMES,
     " from read_model.shipments where order_id = any($1) order by order_id, booked_at, id"
 );
 

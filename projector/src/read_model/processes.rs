@@ -1,10 +1,10 @@
 //! Queries over processes.
 
+use const_format::concatcp;
 use uuid::Uuid;
 
 use super::cursor::List;
 use super::{Cursor, Error, ProcessKind, ProcessRow, ProcessStatus, Reader};
-use crate::projections::fulfilments::process_columns;
 
 /// One page of the list of processes, the latest started first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,16 @@ impl Default for ProcessQuery {
     }
 }
 
-const OF: &str = concat!(
+const OF: &str = concatcp!(
     "select ",
-    process_columns!(),
+    ProcessRow::NAMES,
     " from read_model.fulfilments where order_id = any($1) \
      order by order_id, started_at, id"
 );
 
-const PAGE: &str = concat!(
+const PAGE: &str = concatcp!(
     "select ",
-    process_columns!(),
+    ProcessRow::NAMES,
     " from read_model.fulfilments \
      where ($1::text[] is null or status = any($1)) \
      and ($5::text[] is null or kind = any($5)) \

@@ -1,7 +1,7 @@
 //! Queries over stock.
 
 use super::{Error, Reader, StockLevel, StockLocationRow, StockMovementRow, StockRow};
-use crate::projections::stock_levels::{location_columns, movement_columns, stock_columns};
+use const_format::concatcp;
 
 /// One page of the list of SKUs, in the order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,17 +52,17 @@ impl StockMovementRow {
 }
 
 const BY_SKUS: &str =
-    concat!("select ", stock_columns!(), " from read_model.stock_levels where sku = any($1)");
+    concatcp!("select ", StockRow::NAMES, " from read_model.stock_levels where sku = any($1)");
 
-const LOCATIONS_OF: &str = concat!(
+const LOCATIONS_OF: &str = concatcp!(
     "select ",
-    location_columns!(),
+    StockLocationRow::NAMES,
     " from read_model.stock_locations where sku = any($1) order by sku, location"
 );
 
-const PAGE: &str = concat!(
+const PAGE: &str = concatcp!(
     "select ",
-    stock_columns!(),
+    StockRow::NAMES,
     " from read_model.stock_levels \
      where ($1::text is null or starts_with(sku, $1)) \
      and ($2::text is null or sku > $2) \
@@ -71,9 +71,9 @@ const PAGE: &str = concat!(
 );
 
 /// The same for SKUs of which too little is available: few of many, found by their index.
-const SHORT_PAGE: &str = concat!(
+const SHORT_PAGE: &str = concatcp!(
     "select ",
-    stock_columns!(),
+    StockRow::NAMES,
     " from read_model.stock_levels \
      where ($1::text is null or starts_with(sku, $1)) \
      and ($2::text is null or sku > $2) \
@@ -81,17 +81,17 @@ const SHORT_PAGE: &str = concat!(
      order by sku limit $4"
 );
 
-const MOVEMENTS: &str = concat!(
+const MOVEMENTS: &str = concatcp!(
     "select ",
-    movement_columns!(),
+    StockMovementRow::NAMES,
     " from read_model.stock_movements where sku = $1 \
      and ($2::bigint is null or (revision, part) < ($2, $3::integer)) \
      order by revision desc, part desc limit $4"
 );
 
-const MOVEMENTS_AT: &str = concat!(
+const MOVEMENTS_AT: &str = concatcp!(
     "select ",
-    movement_columns!(),
+    StockMovementRow::NAMES,
     " from read_model.stock_movements where sku = $1 and location = $5 \
      and ($2::bigint is null or (revision, part) < ($2, $3::integer)) \
      order by revision desc, part desc limit $4"

@@ -8,18 +8,20 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use domain::ids::{CustomerRef, derive_uuid};
+use const_format::concatcp;
+use domain::ids::CustomerRef;
 use domain::money::Currency;
 use domain::order::{OrderStatus, PlacedOrder};
-use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use super::Draft;
 use super::row::gone_back;
-use super::write::Changed;
+use crate::projection;
+use crate::table::table;
 
+table! {
 /// The orders of one customer in one currency.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct CustomerRow {
     /// Derived from customer and currency.
     pub id: Uuid,
@@ -40,15 +42,7 @@ pub struct CustomerRow {
     /// That order; of several placed at the same time, the one with the largest id.
     pub last_order_id: Uuid,
 }
-
-/// The columns of [`CustomerRow`].
-macro_rules! customer_columns {
-    () => {
-        "id, customer, currency, orders, cancelled_orders, spent_minor, first_order_at, \
-         last_order_at, last_order_id"
-    };
 }
-pub(crate) use customer_columns;
 
 /// What one order means to its customer.
 #[derive(Clone, Copy, PartialEq)]
@@ -93,9 +87,9 @@ struct Change {
 type Changes<'a> = BTreeMap<(&'a CustomerRef, Currency), Change>;
 
 /// Brings the sums up to `orders`, whose rows are written already.
-pub(super) async fn save(
+pub(super) async fn settle(
     connection: &mut PgConnection,
-    orders: &[Changed<'_>],
+    orders: &[projection::Change<'_, Draft>],
 ) -> sqlx::Result<()> {
     let mut changes = Changes::new();
     for order in orders {
@@ -105,22 +99,23 @@ pub(super) async fn save(
         return Ok(());
     }
     add(connection, &changes).await?;
-    let lost: Vec<Uuid> =
-        changes.iter().filter(|(_, change)| change.lost).map(|(&key, _)| id_of(key)).collect();
+    let lost: Vec<_> =
+        changes.iter().filter(|(_, change)| change.lost).map(|(&key, _)| key).collect();
     look_again(connection, &lost).await
 }
 
-fn count<'a>(changes: &mut Changes<'a>, order: &Changed<'a>) {
-    let before = order.before.and_then(Contribution::of);
-    let now = Contribution::of(order.now);
+fn count<'a>(changes: &mut Changes<'a>, change: &projection::Change<'a, Draft>) {
+    let before = change.before.and_then(Draft::order).and_then(Contribution::of);
+    let Some(order) = change.now.order() else { return };
+    let now = Contribution::of(order);
     if before == now {
         return;
     }
     let moved = before.map(|it| it.key()) != now.map(|it| it.key());
     for (contribution, sign) in [(before, -1), (now, 1)] {
         let Some(contribution) = contribution else { continue };
-        let at = order.now.placed_at.trunc_subsecs(6);
-        let last = (at, order.row.id);
+        let at = order.placed_at.trunc_subsecs(6);
+        let last = (at, change.now.head.id);
         let change = changes.entry(contribution.key()).or_insert(Change {
             orders: 0,
             cancelled: 0,
@@ -138,16 +133,37 @@ fn count<'a>(changes: &mut Changes<'a>, order: &Changed<'a>) {
     }
 }
 
-fn id_of((customer, currency): (&CustomerRef, Currency)) -> Uuid {
-    derive_uuid(&["customer-orders", customer.as_str(), currency.code()])
+/// The id of the row of `customer` and `currency`. Made by the database, so that it is the same
+/// however the row comes about.
+macro_rules! id {
+    () => {
+        "encode(substring(sha256(convert_to(currency || ' ' || customer, 'UTF8')) for 16), \
+         'hex')::uuid"
+    };
 }
 
+/// The sums, from the rows of orders.
+pub(super) const DERIVED: &str = concatcp!(
+    "insert into customers (",
+    CustomerRow::NAMES,
+    ") select ",
+    id!(),
+    ", customer, currency, count(*), \
+     count(*) filter (where status in ('cancelled', 'rejected')), \
+     sum(captured_minor - refunded_minor)::bigint, min(placed_at), max(placed_at), \
+     (array_agg(id order by placed_at desc, id desc))[1] \
+     from orders where customer is not null group by customer, currency;"
+);
+
 async fn add(connection: &mut PgConnection, changes: &Changes<'_>) -> sqlx::Result<()> {
-    const ADD: &str = concat!(
+    const ADD: &str = concatcp!(
         "insert into customers as c (",
-        customer_columns!(),
-        ") select * from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
-         $6::bigint[], $7::timestamptz[], $8::timestamptz[], $9::uuid[]) \
+        CustomerRow::NAMES,
+        ") select ",
+        id!(),
+        ", n.* from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], \
+         $6::timestamptz[], $7::timestamptz[], $8::uuid[]) as n (customer, currency, orders, \
+         cancelled_orders, spent_minor, first_order_at, last_order_at, last_order_id) \
          on conflict (id) do update set orders = c.orders + excluded.orders, \
          cancelled_orders = c.cancelled_orders + excluded.cancelled_orders, \
          spent_minor = c.spent_minor + excluded.spent_minor, \
@@ -160,7 +176,6 @@ async fn add(connection: &mut PgConnection, changes: &Changes<'_>) -> sqlx::Resu
     let spent: Vec<i64> =
         spent.collect::<Result<_, _>>().map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query(ADD)
-        .bind(changes.keys().map(|&key| id_of(key)).collect::<Vec<_>>())
         .bind(changes.keys().map(|(customer, _)| customer.as_str()).collect::<Vec<_>>())
         .bind(changes.keys().map(|(_, currency)| currency.code()).collect::<Vec<_>>())
         .bind(changes.values().map(|change| change.orders).collect::<Vec<_>>())
@@ -175,18 +190,26 @@ async fn add(connection: &mut PgConnection, changes: &Changes<'_>) -> sqlx::Resu
 }
 
 /// Finds the first and the last order of customers who have lost one. Who has none left goes.
-async fn look_again(connection: &mut PgConnection, lost: &[Uuid]) -> sqlx::Result<()> {
-    const DELETE: &str = "delete from customers where id = any($1) and orders = 0";
+async fn look_again(
+    connection: &mut PgConnection,
+    lost: &[(&CustomerRef, Currency)],
+) -> sqlx::Result<()> {
+    const DELETE: &str = "delete from customers c \
+         using unnest($1::text[], $2::text[]) as n (customer, currency) \
+         where c.customer = n.customer and c.currency = n.currency and c.orders = 0";
     const UPDATE: &str = "update customers c set \
          first_order_at = (select min(o.placed_at) from orders o \
              where o.customer = c.customer and o.currency = c.currency), \
          (last_order_at, last_order_id) = (select o.placed_at, o.id from orders o \
              where o.customer = c.customer and o.currency = c.currency \
              order by o.placed_at desc, o.id desc limit 1) \
-         where c.id = any($1)";
+         from unnest($1::text[], $2::text[]) as n (customer, currency) \
+         where c.customer = n.customer and c.currency = n.currency";
     if lost.is_empty() {
         return Ok(());
     }
-    sqlx::query(DELETE).bind(lost).execute(&mut *connection).await?;
-    sqlx::query(UPDATE).bind(lost).execute(connection).await.map(drop)
+    let customers: Vec<_> = lost.iter().map(|(customer, _)| customer.as_str()).collect();
+    let currencies: Vec<_> = lost.iter().map(|(_, currency)| currency.code()).collect();
+    sqlx::query(DELETE).bind(&customers).bind(&currencies).execute(&mut *connection).await?;
+    sqlx::query(UPDATE).bind(customers).bind(currencies).execute(connection).await.map(drop)
 }

@@ -1,16 +1,13 @@
 //! The lines of orders: what was bought, and what became of its units.
 
-use domain::order::{self, LineLedger, PlacedOrder};
-use sqlx::FromRow;
-use sqlx::postgres::PgConnection;
+use domain::order::{self, PlacedOrder};
 use uuid::Uuid;
 
-use super::write::Changed;
 use crate::code::LineKind;
-use crate::projection::column;
+use crate::table::table;
 
+table! {
 /// One line of an order.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct LineRow {
     /// The order.
     pub order_id: Uuid,
@@ -43,15 +40,8 @@ pub struct LineRow {
     /// Units that were paid back.
     pub refunded: i64,
 }
-
-/// The columns of [`LineRow`].
-macro_rules! line_columns {
-    () => {
-        "order_id, line, sku, title, kind, quantity, unit_price_minor, total_minor, cancelled, \
-         allocated, backordered, shipped, delivered, returned, refunded"
-    };
+in order_lines, key 2, of order_id, once [sku, title, kind, quantity, unit_price_minor, total_minor]
 }
-pub(crate) use line_columns;
 
 /// What kind of line it is in the tables.
 pub(crate) const fn kind_of(kind: order::LineKind) -> LineKind {
@@ -61,101 +51,24 @@ pub(crate) const fn kind_of(kind: order::LineKind) -> LineKind {
     }
 }
 
-/// A line and what became of it.
-struct Line<'a> {
-    order_id: Uuid,
-    number: i32,
-    bought: &'a order::Line,
-    total_minor: i64,
-    ledger: &'a LineLedger,
-}
-
-/// Inserts the lines of new orders, and of others updates those that something became of.
-pub(super) async fn save(
-    connection: &mut PgConnection,
-    orders: &[Changed<'_>],
-) -> sqlx::Result<()> {
-    let (mut new, mut moved) = (vec![], vec![]);
-    for order in orders {
-        match order.before {
-            None => new.extend(lines_of(order.row.id, order.now)),
-            Some(before) => moved.extend(
-                lines_of(order.row.id, order.now)
-                    .zip(&before.lines)
-                    .filter(|(line, before)| line.ledger != *before)
-                    .map(|(line, _)| line),
-            ),
-        }
-    }
-    insert(connection, &new.iter().collect::<Vec<_>>()).await?;
-    update(connection, &moved.iter().collect::<Vec<_>>()).await
-}
-
-fn lines_of(order_id: Uuid, order: &PlacedOrder) -> impl Iterator<Item = Line<'_>> {
+/// The lines of `order`.
+pub(super) fn all_of(order_id: Uuid, order: &PlacedOrder) -> impl Iterator<Item = LineRow> {
     let lines = (0..).zip(&order.details.lines).zip(&order.lines);
-    lines.enumerate().map(move |(index, ((number, bought), ledger))| Line {
+    lines.enumerate().map(move |(index, ((line, bought), ledger))| LineRow {
         order_id,
-        number,
-        bought,
+        line,
+        sku: bought.sku.to_string(),
+        title: bought.title.clone(),
+        kind: kind_of(bought.kind),
+        quantity: i64::from(bought.quantity),
+        unit_price_minor: bought.unit_price.minor,
         total_minor: order.prices.lines.get(index).map_or(0, |prices| prices.total),
-        ledger,
+        cancelled: i64::from(ledger.cancelled),
+        allocated: i64::from(ledger.allocated_units()),
+        backordered: i64::from(ledger.backordered),
+        shipped: i64::from(ledger.shipped),
+        delivered: i64::from(ledger.delivered),
+        returned: i64::from(ledger.returned),
+        refunded: i64::from(ledger.refunded),
     })
-}
-
-async fn insert(connection: &mut PgConnection, lines: &[&Line<'_>]) -> sqlx::Result<()> {
-    const INSERT: &str = concat!(
-        "insert into order_lines (",
-        line_columns!(),
-        ") select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], \
-         $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], \
-         $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[])"
-    );
-    if lines.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(INSERT)
-        .bind(column(lines, |line| line.order_id))
-        .bind(column(lines, |line| line.number))
-        .bind(column(lines, |line| line.bought.sku.as_str()))
-        .bind(column(lines, |line| line.bought.title.as_str()))
-        .bind(column(lines, |line| kind_of(line.bought.kind)))
-        .bind(column(lines, |line| i64::from(line.bought.quantity)))
-        .bind(column(lines, |line| line.bought.unit_price.minor))
-        .bind(column(lines, |line| line.total_minor))
-        .bind(column(lines, |line| i64::from(line.ledger.cancelled)))
-        .bind(column(lines, |line| i64::from(line.ledger.allocated_units())))
-        .bind(column(lines, |line| i64::from(line.ledger.backordered)))
-        .bind(column(lines, |line| i64::from(line.ledger.shipped)))
-        .bind(column(lines, |line| i64::from(line.ledger.delivered)))
-        .bind(column(lines, |line| i64::from(line.ledger.returned)))
-        .bind(column(lines, |line| i64::from(line.ledger.refunded)))
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-async fn update(connection: &mut PgConnection, lines: &[&Line<'_>]) -> sqlx::Result<()> {
-    const UPDATE: &str = "update order_lines l set cancelled = n.cancelled, \
-         allocated = n.allocated, backordered = n.backordered, shipped = n.shipped, \
-         delivered = n.delivered, returned = n.returned, refunded = n.refunded \
-         from unnest($1::uuid[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], \
-         $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) as n (order_id, line, \
-         cancelled, allocated, backordered, shipped, delivered, returned, refunded) \
-         where l.order_id = n.order_id and l.line = n.line";
-    if lines.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(UPDATE)
-        .bind(column(lines, |line| line.order_id))
-        .bind(column(lines, |line| line.number))
-        .bind(column(lines, |line| i64::from(line.ledger.cancelled)))
-        .bind(column(lines, |line| i64::from(line.ledger.allocated_units())))
-        .bind(column(lines, |line| i64::from(line.ledger.backordered)))
-        .bind(column(lines, |line| i64::from(line.ledger.shipped)))
-        .bind(column(lines, |line| i64::from(line.ledger.delivered)))
-        .bind(column(lines, |line| i64::from(line.ledger.returned)))
-        .bind(column(lines, |line| i64::from(line.ledger.refunded)))
-        .execute(connection)
-        .await
-        .map(drop)
 }

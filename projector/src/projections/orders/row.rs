@@ -6,14 +6,17 @@ use domain::order::{
     self, FulfilmentStatus, OrderDetails, PaymentStatus, PlacedOrder, ReturnStatus,
 };
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Head;
+use super::document::{Placing, Progress};
 use crate::code::{Coded, Handling, OrderStatus};
+use crate::table::{Fields as _, Table, TableRow, column, table};
+use crate::value::put_field;
 
+table! {
 /// An order as it can be found and listed. Everything else is in its [document](super::OrderDocument).
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct OrderRow {
     /// The order's id.
     pub id: Uuid,
@@ -78,18 +81,46 @@ pub struct OrderRow {
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
 }
-
-/// The columns of [`OrderRow`].
-macro_rules! order_columns {
-    () => {
-        "id, number, channel, external_reference, customer, subject, country, currency, \
-         total_minor, current_total_minor, captured_minor, refunded_minor, outstanding_minor, \
-         handling, status, payment_status, fulfilment_status, return_status, holds, tags, \
-         risk_score, line_count, unit_count, reason, placed_at, recorded_at, updated_at, revision, \
-         quarantined"
-    };
 }
-pub(crate) use order_columns;
+
+/// An order as it is stored.
+pub(super) struct Stored<'a> {
+    pub(super) row: OrderRow,
+    pub(super) placing: Placing,
+    pub(super) progress: Progress<'a>,
+}
+
+impl TableRow for Stored<'_> {
+    const TABLE: Table = Table {
+        name: "orders",
+        columns: &[
+            OrderRow::COLUMNS,
+            &[column::<Json<()>>("details"), column::<Json<()>>("progress")],
+        ],
+        key: 1,
+        owner: "id",
+        once: &[
+            "number",
+            "channel",
+            "external_reference",
+            "currency",
+            "total_minor",
+            "handling",
+            "risk_score",
+            "line_count",
+            "unit_count",
+            "placed_at",
+            "recorded_at",
+            "details",
+        ],
+    };
+
+    fn put(&self, bytes: &mut Vec<u8>) {
+        self.row.put(bytes);
+        put_field(&Json(&self.placing), bytes);
+        put_field(&Json(&self.progress), bytes);
+    }
+}
 
 impl OrderRow {
     /// The row of `order`.

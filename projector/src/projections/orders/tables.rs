@@ -5,7 +5,7 @@
 
 pub(super) const TABLES: &str = r#"
     create table orders (
-        id uuid primary key,
+        id uuid not null,
         number text collate "C",
         channel text not null,
         external_reference text collate "C",
@@ -47,20 +47,6 @@ pub(super) const TABLES: &str = r#"
         -- What became of it: written whenever it moves.
         progress jsonb not null
     );
-    create unique index orders_number on orders (number) where number is not null;
-    create index orders_external_reference on orders (channel, external_reference)
-        where external_reference is not null;
-    create index orders_placed_at on orders (placed_at, id);
-    create index orders_updated_at on orders (updated_at, id);
-    create index orders_total on orders (total_minor, id);
-    create index orders_status on orders (status, placed_at, id);
-    create index orders_payment_status on orders (payment_status, placed_at, id);
-    create index orders_fulfilment_status on orders (fulfilment_status, placed_at, id);
-    create index orders_return_status on orders (return_status, placed_at, id)
-        where return_status <> 'none';
-    create index orders_customer on orders (customer, placed_at, id) where customer is not null;
-    create index orders_on_hold on orders (placed_at, id) where on_hold;
-    create index orders_tags on orders using gin (tags) where tags <> '{}';
 
     create table order_lines (
         order_id uuid not null,
@@ -77,13 +63,11 @@ pub(super) const TABLES: &str = r#"
         shipped bigint not null,
         delivered bigint not null,
         returned bigint not null,
-        refunded bigint not null,
-        primary key (order_id, line)
+        refunded bigint not null
     );
-    create index order_lines_sku on order_lines (sku, order_id);
 
     create table fulfilment_orders (
-        id uuid primary key,
+        id uuid not null,
         order_id uuid not null,
         location text collate "C" not null,
         status text not null check (status in ('open', 'in-progress', 'on-hold', 'closed')),
@@ -91,12 +75,9 @@ pub(super) const TABLES: &str = r#"
         units_shipped bigint not null,
         placed_at timestamptz not null
     );
-    create index fulfilment_orders_order on fulfilment_orders (order_id);
-    create index fulfilment_orders_location on fulfilment_orders (location, status, placed_at, id);
-    create index fulfilment_orders_status on fulfilment_orders (status, placed_at, id);
 
     create table customers (
-        id uuid primary key,
+        id uuid not null,
         customer text collate "C" not null,
         currency char(3) not null,
         orders bigint not null,
@@ -106,10 +87,35 @@ pub(super) const TABLES: &str = r#"
         last_order_at timestamptz not null,
         last_order_id uuid not null
     );
+"#;
+
+pub(super) const INDEXES: &str = "
+    alter table orders add primary key (id);
+    create unique index orders_number on orders (number) where number is not null;
+    create index orders_external_reference on orders (channel, external_reference)
+        where external_reference is not null;
+    create index orders_placed_at on orders (placed_at, id);
+    create index orders_updated_at on orders (updated_at, id);
+    create index orders_total on orders (total_minor, id);
+    create index orders_status on orders (status, placed_at, id);
+    create index orders_payment_status on orders (payment_status, placed_at, id);
+    create index orders_fulfilment_status on orders (fulfilment_status, placed_at, id);
+    create index orders_return_status on orders (return_status, placed_at, id)
+        where return_status <> 'none';
+    create index orders_customer on orders (customer, placed_at, id) where customer is not null;
+    create index orders_on_hold on orders (placed_at, id) where on_hold;
+    create index orders_tags on orders using gin (tags) where tags <> '{}';
+    alter table order_lines add primary key (order_id, line);
+    create index order_lines_sku on order_lines (sku, order_id);
+    alter table fulfilment_orders add primary key (id);
+    create index fulfilment_orders_order on fulfilment_orders (order_id);
+    create index fulfilment_orders_location on fulfilment_orders (location, status, placed_at, id);
+    create index fulfilment_orders_status on fulfilment_orders (status, placed_at, id);
+    alter table customers add primary key (id);
     create index customers_customer on customers (customer);
     create index customers_last_order_at on customers (last_order_at, id);
     create index customers_spent on customers (spent_minor, id);
-"#;
+";
 
 pub(super) const VIEWS: &str = "
     drop view if exists read_model.orders, read_model.order_lines, read_model.fulfilment_orders,

@@ -1,15 +1,15 @@
 //! The row of a payment.
 
 use chrono::{DateTime, Utc};
-use sqlx::FromRow;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::movements::PaymentMovement;
 use crate::code::{PaymentSource, PaymentStatus};
+use crate::table::table;
 
+table! {
 /// A payment of an order. Amounts are in minor units.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct PaymentRow {
     /// The payment's id.
     pub id: Uuid,
@@ -58,17 +58,8 @@ pub struct PaymentRow {
     /// Whether a later event could not be understood: the row is right, but may be out of date.
     pub quarantined: bool,
 }
-
-/// The columns of [`PaymentRow`].
-macro_rules! payment_columns {
-    () => {
-        "id, order_id, source, status, currency, authorising_minor, authorised_minor, \
-         capturing_minor, captured_minor, voided_minor, refunding_minor, refunded_minor, \
-         charged_back_minor, voiding, expired, expires_at, reference, decline_code, movements, \
-         opened_at, updated_at, revision, quarantined"
-    };
+in payments, key 1, of id, once [order_id, source, currency, opened_at]
 }
-pub(crate) use payment_columns;
 
 impl PaymentRow {
     /// Still held, and not on its way to us.

@@ -6,7 +6,7 @@ use domain::stock::{self, AdjustReason, LocatedUnits, StockEvent, StockPolicyCha
 use journal::Recorded;
 use uuid::Uuid;
 
-use super::{Draft, Location, StockLocationRow, StockMovementRow};
+use super::{Draft, StockLocationRow, StockMovementRow};
 use crate::code::{MovementKind, StockLevel, StockPolicy};
 use crate::projection::{Unfoldable, plus};
 
@@ -180,8 +180,8 @@ fn signed(units: u64) -> Result<i64, Unfoldable> {
 
 impl Draft {
     fn on_hand_at(&self, location: &LocationCode) -> i64 {
-        let here = self.locations.iter().find(|here| here.row.location == location.as_str());
-        here.map_or(0, |here| here.row.on_hand)
+        let here = self.locations.iter().find(|here| here.location == location.as_str());
+        here.map_or(0, |here| here.on_hand)
     }
 
     /// Changes the sums, and the row of the location, which may be new.
@@ -191,21 +191,20 @@ impl Draft {
         stock.reserved += part.reserved;
         stock.backordered += part.backordered;
         if let Some(code) = &part.location {
-            let found = self.locations.binary_search_by(|here| here.row.location.cmp(code));
+            let found = self.locations.binary_search_by(|here| here.location.cmp(code));
             let at = found.unwrap_or_else(|at| {
                 let (sku, location) = (stock.sku.clone(), code.clone());
                 let row = StockLocationRow { sku, location, on_hand: 0, reserved: 0 };
-                self.locations.insert(at, Location { row, changed: true });
+                self.locations.insert(at, row);
                 at
             });
             let here = &mut self.locations[at];
-            here.row.on_hand += part.on_hand;
-            here.row.reserved += part.reserved;
-            here.changed = true;
+            here.on_hand += part.on_hand;
+            here.reserved += part.reserved;
         }
         // Whoever comes later does not overtake those who wait.
         let is_awaited = stock.backordered > 0;
-        let free = self.locations.iter().map(|here| here.row.free()).sum();
+        let free = self.locations.iter().map(|here| here.free()).sum();
         stock.available = if is_awaited { 0 } else { free };
     }
 

@@ -92,7 +92,7 @@ fn assert_agree(state: &StockState, draft: &Draft) {
     let here = state.locations().map(|(code, shelf)| {
         (code.to_string(), shelf.on_hand.cast_signed(), shelf.reserved.cast_signed())
     });
-    let rows = draft.locations.iter().map(|location| &location.row);
+    let rows = draft.locations.iter();
     let rows = rows.map(|row| (row.location.clone(), row.on_hand, row.reserved));
     assert_eq!(rows.collect::<Vec<_>>(), here.collect::<Vec<_>>());
     let sum = |of: fn(&StockMovementRow) -> i64| draft.movements.iter().map(of).sum::<i64>();
