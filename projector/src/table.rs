@@ -4,6 +4,9 @@
 //! once; the same bytes go through `COPY` where a generation is built in bulk, and as arguments of
 //! `unnest` where a live one moves on.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
 use sqlx::encode::IsNull;
@@ -153,6 +156,12 @@ impl Table {
 fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
     columns.map(|column| column.name).collect::<Vec<_>>().join(", ")
 }
+
+/// What stands before all rows of a binary `COPY`: signature, flags, length of the extension.
+pub(crate) const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What stands behind them.
+pub(crate) const COPY_END: &[u8] = &[0xff, 0xff];
 
 /// Encoded rows of any tables.
 #[derive(Debug, Default)]
