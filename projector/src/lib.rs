@@ -38,6 +38,9 @@ mod status;
 
 pub mod read_model;
 
+#[cfg(test)]
+mod story;
+
 pub use error::Error;
 pub use name::{ProjectionName, UnknownProjection};
 pub use options::Options;

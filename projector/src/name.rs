@@ -20,6 +20,9 @@ pub enum ProjectionName {
     Fulfilments,
     /// Credit notes and their lines, from `credit_note-…` streams.
     CreditNotes,
+    /// What customers' banks took back, from `payment-…` streams.
+    #[cfg(test)]
+    Disputes,
 }
 
 impl ProjectionName {
@@ -42,6 +45,8 @@ impl ProjectionName {
             Self::Shipments => "shipments",
             Self::Fulfilments => "fulfilments",
             Self::CreditNotes => "credit_notes",
+            #[cfg(test)]
+            Self::Disputes => "disputes",
         }
     }
 }

@@ -11,6 +11,10 @@ pub(crate) mod fulfilments;
 
 pub(crate) mod credit_notes;
 
+// The one that docs/howto/add-a-projection.md adds.
+#[cfg(test)]
+mod disputes;
+
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +41,7 @@ impl Definition {
         Self::of::<credit_notes::CreditNotes>(),
     ];
 
-    const fn of<P: Projection>() -> Self {
+    pub(crate) const fn of<P: Projection>() -> Self {
         Self {
             name: P::NAME,
             version: P::VERSION,
@@ -66,5 +70,7 @@ pub(crate) fn with<W: With>(name: ProjectionName, what: W) -> W::Output {
         ProjectionName::Shipments => what.with::<shipments::Shipments>(),
         ProjectionName::Fulfilments => what.with::<fulfilments::Fulfilments>(),
         ProjectionName::CreditNotes => what.with::<credit_notes::CreditNotes>(),
+        #[cfg(test)]
+        ProjectionName::Disputes => what.with::<disputes::Disputes>(),
     }
 }
