@@ -1,8 +1,9 @@
-//! How requests come in: GraphQL over POST and WebSocket, health, pages, scenarios.
+//! How requests come in: GraphQL over POST and WebSocket, health, metrics, pages, scenarios.
 
 pub(crate) mod answer;
 pub(crate) mod graphql;
 pub(crate) mod health;
+pub(crate) mod metrics;
 pub(crate) mod pages;
 pub(crate) mod scenario;
 pub(crate) mod socket;

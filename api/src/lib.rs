@@ -1,8 +1,8 @@
 //! GraphQL over HTTP and WebSocket, authentication, health.
 //!
 //! In reading order: what can be [chosen](Options); [who is asking](auth); the [server](serve) and
-//! what it [needs](Deps); every [route on one screen](router); how requests come in over [`http`];
-//! and what can be asked for ([`graphql`]).
+//! what it [needs](Deps); every [route on one screen](router); how far projections [lag](lag); how requests come in over
+//! [`http`]; and what can be asked for ([`graphql`]).
 //!
 //! Resolvers are thin: authorise, translate, execute, translate back. Rules are `domain`'s, rows
 //! are `projector`'s.
@@ -14,6 +14,8 @@ pub mod auth;
 mod server;
 
 mod router;
+
+mod lag;
 
 mod http;
 

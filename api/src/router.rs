@@ -15,8 +15,9 @@ use tower_http::compression::CompressionLayer;
 use crate::auth::Verifier;
 use crate::graphql::gate::Gate;
 use crate::http::health::Checks;
+use crate::http::metrics::Metrics;
 use crate::http::scenario::Scenarios;
-use crate::http::{answer, graphql, health, pages, scenario, socket};
+use crate::http::{answer, graphql, health, metrics, pages, scenario, socket};
 
 /// What every route may use.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) gate: Gate,
     pub(crate) verifier: Verifier,
     pub(crate) checks: Arc<Checks>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) scenarios: Option<Scenarios>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Bytes of one request or one WebSocket message.
@@ -48,6 +50,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/explorer", get(pages::explorer))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/metrics", get(metrics::answer))
         .route("/graphql", graphql);
     if app.scenarios.is_some() {
         pages = pages.route("/scenario", get(scenario::list));

@@ -20,6 +20,7 @@ use crate::graphql::gate::Gate;
 use crate::graphql::request::Services;
 use crate::graphql::schema;
 use crate::http::health::{Check, Checks};
+use crate::http::metrics::Metrics;
 use crate::http::scenario::Scenarios;
 use crate::router::{App, router};
 
@@ -79,12 +80,14 @@ pub fn serve(listener: TcpListener, deps: Deps, shutdown: CancellationToken) -> 
     let Deps { journal, reader, keyring, verifier, options, scenarios, checks } = deps;
     let clock = journal.clock().clone();
     let checks = Arc::new(Checks::new(journal.clone(), reader.clone(), checks));
+    let metrics = Arc::new(Metrics::new(journal.clone(), reader.clone()));
     let schema = schema::build(Services::new(journal, reader, keyring, &options));
     let tasks = TaskTracker::new();
     let app = App {
         gate: Gate::new(schema, options.request_time_limit),
         verifier,
         checks,
+        metrics,
         scenarios,
         clock,
         body_limit: options.body_limit,

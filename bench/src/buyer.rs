@@ -1,6 +1,7 @@
 //! A client of the public API that buys.
 
 use anyhow::{Context as _, ensure};
+use journal::Position;
 use serde_json::{Value, json};
 
 use crate::stage::Stage;
@@ -28,7 +29,8 @@ impl Buyer {
     }
 
     /// Places an order of three lines for a SKU.
-    pub(crate) async fn place(&self, number: usize) -> anyhow::Result<()> {
+    /// Where it is in the log.
+    pub(crate) async fn place(&self, number: usize) -> anyhow::Result<Position> {
         let query = "mutation($input: OrderPlaceInput!) { it: orderPlace(input: $input) { \
             order { id status } position userErrors { message } } }";
         let price = json!({ "amount": "12.50", "currencyCode": "GBP" });
@@ -41,7 +43,9 @@ impl Buyer {
             "total": { "amount": "75.00", "currencyCode": "GBP" },
             "paymentToken": "tok_ok",
         });
-        self.mutate(query, input).await.map(drop)
+        let answer = self.mutate(query, input).await?;
+        let position = answer.pointer("/data/it/position").and_then(Value::as_str);
+        Ok(position.context("an order without a position")?.parse()?)
     }
 
     async fn mutate(&self, query: &str, input: Value) -> anyhow::Result<Value> {

@@ -31,7 +31,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let before = log_length(&client).await?;
     let start = Instant::now();
     stream::iter(0..ORDERS)
-        .map(|number| buyer.place(number % SKUS))
+        .map(async |number| buyer.place(number % SKUS).await.map(drop))
         .buffer_unordered(CLIENTS)
         .try_collect::<()>()
         .await?;

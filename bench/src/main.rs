@@ -2,8 +2,12 @@
 //! because absolute figures of one machine say little on another, or an hour later.
 
 mod buyer;
+mod history;
 mod journey;
+mod live;
+mod load;
 mod place;
+mod rebuild;
 mod stage;
 mod store;
 
@@ -27,6 +31,13 @@ enum What {
     /// Reading `$all` through the client against a bare gRPC stream of the same messages
     Reads,
     Opening(store::Opening),
+    History(history::Writing),
+    Rebuild(rebuild::Rebuilding),
+    Beside(rebuild::Beside),
+    Live(live::Live),
+    /// The rebuilding process of `rebuild` and `beside`
+    #[command(hide = true)]
+    RebuildAlone,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,6 +50,11 @@ fn main() -> anyhow::Result<()> {
         Some(What::Appends) => runtime.block_on(store::appends()),
         Some(What::Reads) => runtime.block_on(store::reads()),
         Some(What::Opening(opening)) => runtime.block_on(store::opening(opening)),
+        Some(What::History(writing)) => history::run(&writing),
+        Some(What::Rebuild(rebuilding)) => runtime.block_on(rebuild::run(rebuilding)),
+        Some(What::Beside(beside)) => runtime.block_on(rebuild::beside(beside)),
+        Some(What::Live(live)) => runtime.block_on(live::run(live)),
+        Some(What::RebuildAlone) => runtime.block_on(rebuild::alone()),
         None => runtime.block_on(async {
             place::run().await?;
             journey::run().await?;

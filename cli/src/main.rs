@@ -112,11 +112,13 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(run(cli.command));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+    outcome.unwrap_or_else(|error| fail(&error))
 }
 
-async fn run(command: Command) -> anyhow::Result<()> {
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        // These tell by their exit code what they have found.
+        Command::Projections(projections) => return projections.run().await,
         Command::Up(up) => up.run().await,
         Command::Api(api) => api.run().await,
         Command::Projector(projector) => projector.run().await,
@@ -131,12 +133,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Scenario(scenario) => scenario.run().await,
         Command::EraseCustomer(erase) => erase.run().await,
         Command::Streams(streams) => streams.run().await,
-        Command::Projections(projections) => projections.run().await,
         Command::Schema(Schema {}) => {
             Schema::print();
             Ok(())
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
+use crate::output::AboveTheBar;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -27,7 +29,7 @@ pub(crate) fn start(filter: &str, format: Format) {
         .with_env_filter(filter)
         .with_timer(ChronoUtc::rfc_3339())
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(|| AboveTheBar);
     match format {
         Format::Text => builder.init(),
         Format::Json => builder.json().init(),

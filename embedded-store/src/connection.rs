@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::stream::{self, Stream};
@@ -32,6 +32,9 @@ const FIRST_WORDS: Duration = Duration::from_secs(30);
 /// After how much silence the kernel asks whether the client's machine still lives. Calls have
 /// their own way to ask; this is for connections without any.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// Bytes that are written without waiting for more.
+const GATHERED: usize = 4_096;
 
 /// The first byte of every TLS connection.
 const TLS_HELLO: u8 = 0x16;
@@ -223,6 +226,8 @@ pub(crate) struct Socket {
     awaits_first: bool,
     /// Until the client has said something.
     patience: Option<Pin<Box<Sleep>>>,
+    /// Whether what is to be written has had its chance to become more.
+    gathered: bool,
     _counted: Counted,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -241,6 +246,7 @@ impl Socket {
             cut: Box::pin(setup.cut.clone().cancelled_owned()),
             awaits_first: setup.tls.is_none(),
             patience: Some(Self::patience()),
+            gathered: false,
             _counted: setup.open.enter(),
             _place: place,
         };
@@ -271,6 +277,17 @@ impl Socket {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
             Poll::Pending => Ok(()),
         }
+    }
+
+    /// Lets other tasks that are ready go first, once per flush. A commit answers many calls at the same
+    /// time, and the connection would otherwise be woken by the first of them and write each answer
+    /// by itself. Nobody waits when nothing else is ready.
+    fn gather(&mut self, cx: &mut Context<'_>, bytes: usize) -> Poll<()> {
+        if bytes >= GATHERED || std::mem::replace(&mut self.gathered, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// A client that tries TLS where there is none gives up with an error that says little.
@@ -311,11 +328,13 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.unless_cut(cx)?;
+        ready!(self.gather(cx, bytes.len()));
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.unless_cut(cx)?;
+        self.gathered = false;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -330,6 +349,7 @@ impl AsyncWrite for Socket {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.unless_cut(cx)?;
+        ready!(self.gather(cx, bytes.iter().map(|part| part.len()).sum()));
         Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
     }
 

@@ -16,8 +16,8 @@ use schemas::StreamName;
 use crate::gateway::{Asked, Effort, Gateway};
 use crate::reader::{Reader, Source};
 use crate::{
-    Appended, Clock, Error, ExpectedRevision, Filter, Options, Position, Proposed, Recorded,
-    Subscription, prepare_tls, wire,
+    Appended, Clock, Error, ExpectedRevision, Filter, Options, Position, Proposed, Raw, Recorded,
+    Scan, Subscription, prepare_tls, wire,
 };
 
 /// Events in order, read as they are asked for. Ends at what was the last event while reading, or
@@ -32,6 +32,8 @@ pub struct Journal {
     /// A connection of their own for subscriptions, from the first one on: what is on its way to
     /// a slow one must not be in the way of answers to calls.
     following: Arc<OnceLock<Arc<Gateway>>>,
+    /// And one for scans: they fill theirs to the brim.
+    scanning: Arc<OnceLock<Arc<Gateway>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -46,7 +48,7 @@ impl Journal {
     pub fn connect(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         prepare_tls()?;
         let gateway = Arc::new(open(&options)?);
-        Ok(Self { options, gateway, following: Arc::default(), clock })
+        Ok(Self { options, gateway, following: Arc::default(), scanning: Arc::default(), clock })
     }
 
     /// The clock this journal was connected with.
@@ -59,8 +61,8 @@ impl Journal {
         self.gateway.deadline()
     }
 
-    /// How many events that are not ours subscriptions and [`read_all`](Self::read_all) have left
-    /// out so far. Not counted: what the store itself writes.
+    /// How many events that are not ours subscriptions, [`read_all`](Self::read_all) and
+    /// [`recorded`](Self::recorded) have left out so far. Not counted: what the store itself writes.
     pub fn skipped_events(&self) -> u64 {
         self.gateway.skipped() + self.following.get().map_or(0, |following| following.skipped())
     }
@@ -229,26 +231,7 @@ impl Journal {
     /// The position of the last event of the store, whoever wrote it; [`Position::START`] when
     /// there is none.
     pub async fn head(&self) -> Result<Position, Error> {
-        self.head_by(self.gateway.effort()).await
-    }
-
-    async fn head_by(&self, mut effort: Effort<'_>) -> Result<Position, Error> {
-        let options = ReadAllOptions::default().position(StreamPosition::End).max_count(1);
-        loop {
-            let checked = effort.client().await?;
-            let asking = Box::pin(async {
-                let mut events = checked.client.read_all(&options).await?;
-                events.next().await
-            });
-            match effort.ask(checked.check, asking).await? {
-                Asked::Answer(Some(last)) => {
-                    return Ok(wire::position(last.get_original_event().position));
-                }
-                Asked::Answer(None) => return Ok(Position::START),
-                Asked::No(error) => return Err(self.gateway.refusal(&error)),
-                Asked::Again => {}
-            }
-        }
+        head_by(&self.gateway, self.gateway.effort()).await
     }
 
     /// Everything that passes `filter` after `from` (exclusive), and then what happens, for ever.
@@ -256,12 +239,37 @@ impl Journal {
     /// Dropping the subscription ends it.
     #[expect(clippy::needless_pass_by_value, reason = "made for this call, where it is called")]
     pub fn subscribe(&self, filter: Filter, from: Position) -> Subscription {
-        let following = self.following.get_or_init(|| match open(&self.options) {
+        Subscription::start(self.another(&self.following), &filter, from)
+    }
+
+    /// Everything that passes `filter` after `after` (exclusive) up to the end of the log, as it
+    /// came. Nothing happens before the first batch is asked for.
+    ///
+    /// Dropping the scan ends it.
+    pub fn scan(&self, filter: Filter, after: Position) -> Scan {
+        Scan::new(self.another(&self.scanning), filter, after)
+    }
+
+    /// What [`read_all`](Self::read_all) would give for an event that was scanned: `None` for one
+    /// that is not ours, which is counted.
+    pub fn recorded(&self, event: &Raw) -> Option<Recorded> {
+        let recorded = event.understood();
+        if let Err(other) = &recorded
+            && !other.is_the_stores_own()
+        {
+            self.gateway.count_skipped(&other.stream, other.position, &other.reason);
+        }
+        recorded.ok()
+    }
+
+    /// The connection in `place`, made when it is first needed.
+    fn another(&self, place: &OnceLock<Arc<Gateway>>) -> Arc<Gateway> {
+        let gateway = place.get_or_init(|| match open(&self.options) {
             Ok(gateway) => Arc::new(gateway),
             // Not reachable: the address was understood when this journal was connected.
             Err(_) => Arc::clone(&self.gateway),
         });
-        Subscription::start(Arc::clone(following), &filter, from)
+        Arc::clone(gateway)
     }
 
     /// Asks the store for something cheap: an answer means that it can be worked with.
@@ -274,7 +282,27 @@ impl Journal {
     /// # Errors
     /// [`Error::Unavailable`] when it could not be in time; other errors at once.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), Error> {
-        self.head_by(self.gateway.effort_within(limit)).await.map(|_| ())
+        head_by(&self.gateway, self.gateway.effort_within(limit)).await.map(|_| ())
+    }
+}
+
+/// The position of the last event of the store.
+pub(crate) async fn head_by(gateway: &Gateway, mut effort: Effort<'_>) -> Result<Position, Error> {
+    let options = ReadAllOptions::default().position(StreamPosition::End).max_count(1);
+    loop {
+        let checked = effort.client().await?;
+        let asking = Box::pin(async {
+            let mut events = checked.client.read_all(&options).await?;
+            events.next().await
+        });
+        match effort.ask(checked.check, asking).await? {
+            Asked::Answer(Some(last)) => {
+                return Ok(wire::position(last.get_original_event().position));
+            }
+            Asked::Answer(None) => return Ok(Position::START),
+            Asked::No(error) => return Err(gateway.refusal(&error)),
+            Asked::Again => {}
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reading and writing streams: the one user of the event store's client.
 //!
-//! Everybody else sees four things:
+//! Everybody else sees five things:
 //!
 //! - [`Journal`]: append to a stream at an exact revision, read and delete streams, follow everything.
 //! - [`Repository`]: the one write path, from a command to its durable events.
 //! - [`Subscription`]: every event of some categories, in order, for ever.
+//! - [`Scan`]: the same from a position to the end of the log, as it came and as fast as it comes.
 //! - [`Clock`] and [`ids`]: the homes of time and of new ids.
 //!
 //! # What can be relied on
@@ -28,7 +29,7 @@
 //! - **A command may name the revision it is meant for** ([`Repository::execute_at`]). It is then
 //!   carried out there, or found in effect already, or told where the stream is.
 //! - **Memory is bounded**: what waits in a subscription (1024 deliveries, 8 MiB), the page of
-//!   an [`EventStream`] (512 events, about 4 MiB), states of streams (by number), and nothing at all for a stream without commands under way.
+//!   an [`EventStream`] (512 events, about 4 MiB), what a [`Scan`] has ready (16384 events, 16 MiB, and the batch that comes next), states of streams (by number), and nothing at all for a stream without commands under way.
 //! - **Credentials are never printed**, not even when the address is malformed.
 //!
 //! # The client's defects, and how each is met
@@ -47,7 +48,7 @@
 //! | It panics when TLS was set up before it, or certificates are unreadable, even without TLS. | [`prepare_tls`], and [`Error::Tls`] when it is too late. |
 //! | It panics when an answer is ill-formed. | Caught, and taken as trouble (`gateway`). |
 //! | Nagle's algorithm stays on: 44 ms for every call. | `TCP_NODELAY` is set from outside (`nodelay`). |
-//! | Answers that nobody reads use up what may be on its way (5 MiB for all calls together), until no answer gets through. | Streams are read in pages, subscriptions have a connection of their own and are left alone while their receiver stalls (`reader`, `subscription`). |
+//! | Answers that nobody reads use up what may be on its way (5 MiB for all calls together), until no answer gets through. | Streams are read in pages, subscriptions and scans have connections of their own and are left alone while their receiver stalls (`reader`, `subscription`, `scan`). |
 //! | Half a second of sleep before the first connection. | `discoveryInterval=0` for a single node, unless the address says otherwise ([`Options`]). |
 //! | A client that is dropped keeps its background task, and its connection if it has one. | Clients are only replaced when they are dead; one [`Journal`] per process, for as long as it lives. |
 //!
@@ -71,8 +72,10 @@ mod lane;
 mod nodelay;
 mod options;
 mod position;
+mod raw;
 mod reader;
 mod repository;
+mod scan;
 mod subscription;
 mod tls;
 mod wire;
@@ -83,6 +86,8 @@ pub use event::{Appended, ExpectedRevision, Proposed, Recorded};
 pub use journal::{EventStream, Journal};
 pub use options::{Address, Options};
 pub use position::{NotAPosition, Position};
+pub use raw::Raw;
 pub use repository::{Context, ExecuteAtError, ExecuteError, Executed, Loaded, Repository, Stats};
+pub use scan::{Batch, Scan};
 pub use subscription::{Delivery, Filter, Subscription};
 pub use tls::prepare_tls;

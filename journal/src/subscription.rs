@@ -25,7 +25,7 @@ const KEEPING_UP: Duration = Duration::from_millis(250);
 /// The store looks through so many events that do not pass the filter before it says how far it is.
 const CHECKPOINT_EVERY: u32 = 64;
 
-/// Which streams a subscription sees.
+/// Which streams a subscription or a scan sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     prefixes: Vec<String>,
@@ -44,6 +44,11 @@ impl Filter {
             format!("{category}-")
         };
         Self { prefixes: categories.iter().map(prefix).collect() }
+    }
+
+    /// Whether events of `stream` pass.
+    pub(crate) fn passes(&self, stream: &str) -> bool {
+        self.prefixes.iter().any(|prefix| stream.starts_with(prefix.as_str()))
     }
 
     fn for_client(&self) -> SubscriptionFilter {

@@ -5,7 +5,7 @@ use eventstore::{CurrentRevision, EventData, RecordedEvent, ResolvedEvent};
 use schemas::{Metadata, StreamName};
 use serde_json::value::RawValue;
 
-use crate::{Error, ExpectedRevision, Position, Proposed, Recorded};
+use crate::{Error, ExpectedRevision, Position, Proposed, Raw, Recorded};
 
 /// An event that was read and is not one of ours.
 #[derive(Debug)]
@@ -34,12 +34,7 @@ pub(crate) fn received(event: ResolvedEvent) -> Option<Result<Recorded, NotOurs>
 
 fn recorded(event: RecordedEvent) -> Result<Recorded, NotOurs> {
     let position = position(event.position);
-    let understood = event.stream_id.parse::<StreamName>().map_err(|error| error.to_string());
-    let understood = understood.and_then(|stream| {
-        let metadata = serde_json::from_slice::<Metadata>(&event.custom_metadata);
-        metadata.map(|metadata| (stream, metadata)).map_err(|error| format!("metadata: {error}"))
-    });
-    match understood {
+    match understood(&event.stream_id, &event.custom_metadata) {
         Ok((stream, metadata)) => Ok(Recorded {
             stream,
             revision: event.revision,
@@ -53,6 +48,26 @@ fn recorded(event: RecordedEvent) -> Result<Recorded, NotOurs> {
             let (stream, revision) = (event.stream_id, event.revision);
             Err(NotOurs { stream, revision, position, reason })
         }
+    }
+}
+
+/// What every event of ours has; or why an event is not ours.
+pub(crate) fn understood(stream: &str, metadata: &[u8]) -> Result<(StreamName, Metadata), String> {
+    let stream = stream.parse::<StreamName>().map_err(|error| error.to_string())?;
+    let metadata = serde_json::from_slice::<Metadata>(metadata);
+    metadata.map(|metadata| (stream, metadata)).map_err(|error| format!("metadata: {error}"))
+}
+
+/// An event as it came.
+pub(crate) fn raw(event: RecordedEvent) -> Raw {
+    Raw {
+        stream: event.stream_id.into(),
+        revision: event.revision,
+        position: position(event.position),
+        event_id: event.id,
+        event_type: event.event_type.into(),
+        metadata: event.custom_metadata,
+        data: event.data,
     }
 }
 

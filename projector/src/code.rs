@@ -116,12 +116,13 @@ impl<'r, T: Code> sqlx::Decode<'r, sqlx::Postgres> for Coded<T> {
 }
 
 macro_rules! domain_codes {
-    ($($name:ty: $all:expr;)+) => {$(
+    ($($name:ty: $all:expr, $text:expr;)+) => {$(
         impl Code for $name {
             const ALL: &'static [Self] = $all;
 
             fn text(self) -> &'static str {
-                self.code()
+                let text: fn(Self) -> &'static str = $text;
+                text(self)
             }
         }
 
@@ -142,10 +143,39 @@ macro_rules! domain_codes {
 }
 
 domain_codes! {
-    order::PaymentStatus: order::PaymentStatus::ALL;
-    order::FulfilmentStatus: order::FulfilmentStatus::ALL;
-    order::ReturnStatus: order::ReturnStatus::ALL;
-    order::FulfilmentOrderStatus: order::FulfilmentOrderStatus::ALL;
+    order::PaymentStatus: order::PaymentStatus::ALL, Self::code;
+    order::FulfilmentStatus: order::FulfilmentStatus::ALL, Self::code;
+    order::ReturnStatus: order::ReturnStatus::ALL, Self::code;
+    order::FulfilmentOrderStatus: order::FulfilmentOrderStatus::ALL, Self::code;
+    order::ReturnProgress: &[
+        Self::Requested,
+        Self::Approved,
+        Self::Declined,
+        Self::Received,
+        Self::Closed,
+    ], Self::code;
+    order::ReturnReason: &[
+        Self::Unwanted,
+        Self::Size,
+        Self::NotAsDescribed,
+        Self::Damaged,
+        Self::WrongItem,
+        Self::Late,
+        Self::Other,
+    ], return_reason;
+}
+
+/// The word that events have for it.
+const fn return_reason(reason: order::ReturnReason) -> &'static str {
+    match reason {
+        order::ReturnReason::Unwanted => "unwanted",
+        order::ReturnReason::Size => "size",
+        order::ReturnReason::NotAsDescribed => "not-as-described",
+        order::ReturnReason::Damaged => "damaged",
+        order::ReturnReason::WrongItem => "wrong-item",
+        order::ReturnReason::Late => "late",
+        order::ReturnReason::Other => "other",
+    }
 }
 
 codes! {

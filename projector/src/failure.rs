@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::build::spill::SpillError;
 use crate::database::Trouble;
 
 /// Why a step of a worker was not taken.
@@ -29,6 +30,9 @@ pub(crate) enum Failure {
     /// A transaction took too long.
     #[error("the database did not answer in time")]
     TooSlow,
+    /// Events could not be put aside.
+    #[error(transparent)]
+    Spill(#[from] SpillError),
 }
 
 impl Failure {
@@ -44,7 +48,8 @@ impl Failure {
             | Self::Moved
             | Self::Journal(_)
             | Self::Position
-            | Self::TooSlow => None,
+            | Self::TooSlow
+            | Self::Spill(_) => None,
         }
     }
 

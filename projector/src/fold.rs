@@ -3,18 +3,20 @@
 //! Pure: reading the missing revisions of a stream, and writing the rows, is up to others.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::AddAssign;
 
 use journal::Recorded;
 use schemas::StreamName;
 
-use crate::projection::{Change, Projection, State, Unfoldable, decoded, id_of};
+use crate::projection::{Change, EventOf, Projection, State, Unfoldable, decoded, id_of};
+use crate::quarantine::Exceptions;
 
 /// A batch being folded.
 pub(crate) struct Fold<'q, P: Projection> {
     rows: Vec<Slot<P::State>>,
     index: HashMap<<P::State as State>::Key, usize>,
-    /// Streams that were quarantined before.
-    quarantine: &'q HashSet<StreamName>,
+    /// Streams that were quarantined before, and events to pass over.
+    exceptions: &'q Exceptions,
     poisoned: Vec<Poisoned>,
     tally: Tally,
 }
@@ -42,6 +44,8 @@ impl<S> Slot<S> {
 pub(crate) struct Poisoned {
     pub(crate) stream: StreamName,
     pub(crate) revision: u64,
+    /// As stored; unknown if not even that could be read.
+    pub(crate) event_type: Option<String>,
     pub(crate) error: Unfoldable,
 }
 
@@ -66,9 +70,18 @@ pub(crate) struct Tally {
     pub(crate) quarantined: u64,
 }
 
+impl AddAssign for Tally {
+    fn add_assign(&mut self, more: Self) {
+        self.applied += more.applied;
+        self.duplicates += more.duplicates;
+        self.gaps_healed += more.gaps_healed;
+        self.quarantined += more.quarantined;
+    }
+}
+
 impl<'q, P: Projection> Fold<'q, P> {
     /// A batch on top of `rows`, which must be all that its events are about.
-    pub(crate) fn new(rows: Vec<P::State>, quarantine: &'q HashSet<StreamName>) -> Self {
+    pub(crate) fn new(rows: Vec<P::State>, exceptions: &'q Exceptions) -> Self {
         let mut index = HashMap::with_capacity(rows.len());
         let mut slots = Vec::with_capacity(rows.len());
         for row in rows {
@@ -80,7 +93,7 @@ impl<'q, P: Projection> Fold<'q, P> {
                 changed: false,
             });
         }
-        Self { rows: slots, index, quarantine, poisoned: vec![], tally: Tally::default() }
+        Self { rows: slots, index, exceptions, poisoned: vec![], tally: Tally::default() }
     }
 
     /// Folds the next event.
@@ -88,8 +101,11 @@ impl<'q, P: Projection> Fold<'q, P> {
         if self.is_quarantined(&recorded.stream) {
             return Taken::Done;
         }
+        let skipped = &self.exceptions.skipped;
+        let is_skipped = skipped.contains(&recorded.stream, recorded.revision);
         let id = match id_of::<P>(&recorded.stream) {
             Ok(id) => id,
+            Err(_) if is_skipped => return Taken::Done,
             Err(error) => return self.poison(recorded, error),
         };
         let slot = self.slot(P::key(&id), &recorded.stream);
@@ -98,16 +114,22 @@ impl<'q, P: Projection> Fold<'q, P> {
             self.tally.duplicates += 1;
             return Taken::Done;
         }
-        if recorded.revision > next {
-            return Taken::Gap { from: next };
+        // Those that are skipped need not have come: it may be that nobody can read them.
+        let kept = skipped.next_kept(&recorded.stream, next);
+        if recorded.revision > kept {
+            return Taken::Gap { from: kept };
+        }
+        if is_skipped && slot.row.is_none() {
+            return Taken::Done;
         }
         let Ok(revision) = i64::try_from(recorded.revision) else {
             return self.poison(recorded, Unfoldable::TooLarge);
         };
-        let folded = decoded::<P>(recorded).and_then(|event| match &mut slot.row {
+        let fold = |event: EventOf<P>| match &mut slot.row {
             Some(row) => P::evolve(row, &event, recorded),
             none => P::begin(&id, &event, recorded).map(|row| *none = Some(row)),
-        });
+        };
+        let folded = if is_skipped { Ok(()) } else { decoded::<P>(recorded).and_then(fold) };
         if let Err(error) = folded {
             return self.poison(recorded, error);
         }
@@ -126,7 +148,7 @@ impl<'q, P: Projection> Fold<'q, P> {
         let (stream, revision) = (recorded.stream.clone(), recorded.revision);
         tracing::error!(
             projection = %P::NAME, %stream, revision, %error,
-            "an event cannot be folded; its stream is quarantined until the projector starts again"
+            "an event cannot be folded; its stream is quarantined, and others go on"
         );
         if let Ok(id) = id_of::<P>(&stream) {
             let slot = self.slot(P::key(&id), &stream);
@@ -135,35 +157,34 @@ impl<'q, P: Projection> Fold<'q, P> {
                 slot.changed = true;
             }
         }
-        self.poisoned.push(Poisoned { stream, revision, error });
+        let event_type = Some(recorded.event_type.clone());
+        self.poisoned.push(Poisoned { stream, revision, event_type, error });
         self.tally.quarantined += 1;
         Taken::Done
     }
 
-    /// Takes back what was folded into the row with `key`, which the database refuses, and
-    /// quarantines its stream. The row that is left to write, if there is any.
-    pub(crate) fn refuse(
-        &mut self,
-        key: &<P::State as State>::Key,
-        reason: String,
-    ) -> Option<Change<'_, P::State>> {
-        let slot = self.index.get(key).and_then(|&at| self.rows.get_mut(at))?;
-        let stream = slot.stream.clone()?;
-        slot.row = slot.before.clone();
-        let next = slot.row.as_ref().map_or(0, |row| row.revision().unsigned_abs() + 1);
-        if let Some(row) = &mut slot.row {
-            *row.head().quarantined = true;
+    /// Quarantines the stream of `recorded`, because what is before it cannot be read.
+    pub(crate) fn unreadable(&mut self, recorded: &Recorded, error: &journal::Error) {
+        let reason = error.to_string();
+        self.poison(recorded, Unfoldable::Unreadable { reason });
+        if let (journal::Error::Foreign { revision, .. }, Some(poisoned)) =
+            (error, self.poisoned.last_mut())
+        {
+            poisoned.revision = *revision;
+            poisoned.event_type = None;
         }
-        let error = Unfoldable::Refused { reason };
-        tracing::error!(
-            projection = %P::NAME, %stream, revision = next, %error,
-            "a row cannot be written; its stream is quarantined until the projector starts again"
-        );
-        // A stream that was poisoned in this batch as well is now stuck earlier.
+    }
+
+    /// Takes back what was folded into the row with `key`, which the database refuses. Its stream,
+    /// which must be tried event by event to find the one that is to blame.
+    pub(crate) fn take_back(&mut self, key: &<P::State as State>::Key) -> Option<StreamName> {
+        let slot = self.index.get(key).and_then(|&at| self.rows.get_mut(at))?;
+        slot.row = slot.before.clone();
+        slot.changed = false;
+        let stream = slot.stream.clone()?;
+        // One that was poisoned in this batch as well is stuck no later than there.
         self.poisoned.retain(|poisoned| poisoned.stream != stream);
-        self.poisoned.push(Poisoned { stream, revision: next, error });
-        self.tally.quarantined += 1;
-        slot.change()
+        Some(stream)
     }
 
     /// Ends the quarantine of all rows. They are written even if no event changes them.
@@ -198,7 +219,8 @@ impl<'q, P: Projection> Fold<'q, P> {
 
     fn is_quarantined(&self, stream: &StreamName) -> bool {
         // Few batches have any poisoned streams, and those that do have few.
-        self.quarantine.contains(stream) || self.poisoned.iter().any(|p| p.stream == *stream)
+        self.exceptions.quarantined.contains(stream)
+            || self.poisoned.iter().any(|poisoned| poisoned.stream == *stream)
     }
 
     fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> &mut Slot<P::State> {
@@ -215,12 +237,12 @@ impl<'q, P: Projection> Fold<'q, P> {
 /// The keys of the rows that `events` are about, each once.
 pub(crate) fn keys<P: Projection>(
     events: &[Recorded],
-    quarantine: &HashSet<StreamName>,
+    exceptions: &Exceptions,
 ) -> Vec<<P::State as State>::Key> {
     let mut seen = HashSet::with_capacity(events.len());
     let ids = events
         .iter()
-        .filter(|event| !quarantine.contains(&event.stream))
+        .filter(|event| !exceptions.quarantined.contains(&event.stream))
         .filter_map(|event| id_of::<P>(&event.stream).ok());
     ids.map(|id| P::key(&id)).filter(|key| seen.insert(key.clone())).collect()
 }

@@ -1,25 +1,25 @@
-//! The generations of every projection: created, promoted, dropped.
+//! The generations of every projection: created, given up, dropped. How one becomes what readers
+//! see is not here (`promotion`).
 //!
 //! A generation is a schema with the projection's tables, a row in `orderstore.projections` and a
-//! checkpoint. Readers see the live one through views, so a promotion is a change of views.
+//! checkpoint per slice. It is building → live → previous (replaced, but kept up to date for a
+//! rollback) → retired → dropped.
 
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use journal::{Journal, Position};
-use schemas::Aggregate;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::ProjectionName;
-use crate::bookkeeping::{self, GenerationId, Move};
+use crate::bookkeeping::{self, GenerationId};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
-use crate::projection::Projection;
 use crate::projections::Definition;
-use crate::writer::Writer;
+use crate::slice::Slice;
+use crate::{Options, ProjectionName};
 
 /// Held while the bookkeeping is set up, so that two processes do not do it at once. A number of
 /// ours, like the one that the migrations use.
@@ -34,12 +34,42 @@ pub(crate) struct Generation {
     pub(crate) number: i64,
     pub(crate) version: i32,
     pub(crate) state: String,
+    slices: i16,
+}
+
+impl Generation {
+    /// Its slices.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = Slice> + use<> {
+        let of = self.slices.unsigned_abs().max(1);
+        (0..of).map(move |number| Slice { number, of })
+    }
 }
 
 /// Sets up the bookkeeping, and a first generation of every projection that has none. Where this
 /// build folds or stores a projection in a newer way than the live generation, a new one is begun
 /// beside it. Doing it again, or twice at once, changes nothing.
 pub(crate) async fn migrate(address: &PgConnectOptions) -> Result<(), Failure> {
+    set_up(address, &Options::default(), Slices::AsTheyAre).await
+}
+
+/// The same, with generations as `options` want them.
+pub(crate) async fn prepare(address: &PgConnectOptions, options: &Options) -> Result<(), Failure> {
+    set_up(address, options, Slices::AsWanted).await
+}
+
+/// What is done to generations that nobody has written to yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slices {
+    AsTheyAre,
+    /// They are cut again if they have another number of slices than is wanted.
+    AsWanted,
+}
+
+async fn set_up(
+    address: &PgConnectOptions,
+    options: &Options,
+    slices: Slices,
+) -> Result<(), Failure> {
     let mut connection = database::connect(address).await?;
     // Released when the session ends, however that happens.
     sqlx::query("select pg_advisory_lock($1)").bind(SETTING_UP).execute(&mut connection).await?;
@@ -48,26 +78,98 @@ pub(crate) async fn migrate(address: &PgConnectOptions) -> Result<(), Failure> {
     migrator.create_schema("orderstore");
     migrator.run_direct(None, &mut connection, false).await?;
     for definition in Definition::ALL {
-        set_up(&mut connection, definition).await?;
+        set_up_one(&mut connection, definition, options, slices).await?;
     }
     drop_retired(&mut connection).await?;
     Ok(connection.close().await?)
 }
 
-async fn set_up(connection: &mut PgConnection, definition: &Definition) -> Result<(), Failure> {
+async fn set_up_one(
+    connection: &mut PgConnection,
+    definition: &Definition,
+    options: &Options,
+    slices: Slices,
+) -> Result<(), Failure> {
     let all = generations(connection, definition.name).await?;
     let Some(live) = all.iter().find(|generation| generation.state == "live") else {
-        return create(connection, definition, State::Live, None).await.map(drop);
+        return create(connection, definition, options, State::Live, None).await.map(drop);
     };
-    let building = all.iter().find(|generation| generation.state == "building");
-    if live.version >= definition.version {
+    if slices == Slices::AsWanted && live.slices.unsigned_abs() != options.slices {
+        cut_again(connection, definition.name, live.number, options.slices).await?;
+    }
+    if wants_build(connection, definition.name, options).await? {
+        begin_rebuild(connection, definition, options, None).await?;
+    }
+    Ok(())
+}
+
+/// Whether there is something for [`prepare`] to do: a projection has no live generation, or this
+/// build folds it in a newer way than all its generations.
+pub(crate) async fn is_unprepared(
+    connection: &mut PgConnection,
+    options: &Options,
+) -> sqlx::Result<bool> {
+    const NEWEST: &str = "select name, max(version) filter \
+         (where state in ('building', 'live', 'previous') or rolled_back), \
+         bool_or(state = 'live') from orderstore.projections group by name";
+    let all: Vec<(String, Option<i32>, bool)> =
+        sqlx::query_as(NEWEST).fetch_all(connection).await?;
+    Ok(ProjectionName::ALL.iter().any(|name| {
+        let found = all.iter().find(|(found, _, _)| found == name.as_str());
+        found.is_none_or(|(_, newest, has_live)| {
+            !has_live || newest.is_some_and(|newest| newest < options.version_of(*name))
+        })
+    }))
+}
+
+/// Whether this build folds `projection` in a newer way than all its generations, and nobody has
+/// rolled that back.
+async fn wants_build(
+    connection: &mut PgConnection,
+    projection: ProjectionName,
+    options: &Options,
+) -> sqlx::Result<bool> {
+    const NEWEST: &str = "select max(version) from orderstore.projections where name = $1 \
+         and (state in ('building', 'live', 'previous') or rolled_back)";
+    let newest: Option<i32> =
+        sqlx::query_scalar(NEWEST).bind(projection.as_str()).fetch_one(connection).await?;
+    Ok(newest.is_some_and(|newest| newest < options.version_of(projection)))
+}
+
+/// Cuts a generation that nobody has ever written to into other slices.
+async fn cut_again(
+    connection: &mut PgConnection,
+    projection: ProjectionName,
+    number: i64,
+    slices: u16,
+) -> Result<(), Failure> {
+    const UNTOUCHED: &str = "select coalesce(bool_and(epoch = 0 and holder is null), false) from \
+         (select epoch, holder from orderstore.checkpoints \
+          where projection = $1 and generation = $2 for update) c";
+    const FORGET: &str =
+        "delete from orderstore.checkpoints where projection = $1 and generation = $2";
+    const CUT: &str =
+        "update orderstore.projections set slices = $3 where name = $1 and generation = $2";
+    let mut transaction = bookkeeping::durable(connection).await?;
+    let name = projection.as_str();
+    let untouched: bool =
+        sqlx::query_scalar(UNTOUCHED).bind(name).bind(number).fetch_one(&mut *transaction).await?;
+    if !untouched {
         return Ok(());
     }
-    match building {
-        Some(building) if building.version >= definition.version => Ok(()),
-        Some(_) => begin_rebuild(connection, definition, None).await.map(drop),
-        None => create(connection, definition, State::Building, None).await.map(drop),
-    }
+    sqlx::query(FORGET).bind(name).bind(number).execute(&mut *transaction).await?;
+    sqlx::query(CUT)
+        .bind(name)
+        .bind(number)
+        .bind(signed(slices))
+        .execute(&mut *transaction)
+        .await?;
+    checkpoints(&mut transaction, GenerationId { projection, number }, slices, true, None).await?;
+    Ok(transaction.commit().await?)
+}
+
+fn signed(slices: u16) -> i16 {
+    i16::try_from(slices).unwrap_or(i16::MAX)
 }
 
 /// Begins a new generation beside the live one, held by `holder` from the first moment on. One that
@@ -75,26 +177,70 @@ async fn set_up(connection: &mut PgConnection, definition: &Definition) -> Resul
 pub(crate) async fn begin_rebuild(
     connection: &mut PgConnection,
     definition: &Definition,
+    options: &Options,
     holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
     give_up(connection, definition.name).await?;
     drop_retired(connection).await?;
-    create(connection, definition, State::Building, holder).await
+    create(connection, definition, options, State::Building, holder).await
 }
 
-/// Retires the generation of `projection` that is being built, if one is. Its worker finds out at
-/// its next step.
+/// Retires the generation of `projection` that is being built, if one is. Its workers find out at
+/// their next step.
 pub(crate) async fn give_up(
     connection: &mut PgConnection,
     projection: ProjectionName,
 ) -> Result<(), Failure> {
-    const RETIRE: &str = "with given_up as (update orderstore.projections \
-         set state = 'retired', since = now() where name = $1 and state = 'building' \
-         returning name, generation) \
-         update orderstore.checkpoints c set epoch = epoch + 1, holder = null \
-         from given_up g where c.projection = g.name and c.generation = g.generation";
-    sqlx::query(RETIRE).bind(projection.as_str()).execute(connection).await?;
+    const BUILDING: &str = "select generation from orderstore.projections \
+         where name = $1 and state = 'building' for update";
+    let mut transaction = connection.begin().await?;
+    let building: Option<i64> = sqlx::query_scalar(BUILDING)
+        .bind(projection.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(number) = building {
+        retire(&mut transaction, GenerationId { projection, number }).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Nobody works on `generation` any more, and it is dropped when nobody reads it either.
+pub(crate) async fn retire(
+    transaction: &mut PgConnection,
+    generation: GenerationId,
+) -> Result<(), Failure> {
+    const RETIRE: &str = "update orderstore.projections set state = 'retired', since = now() \
+         where name = $1 and generation = $2 and state in ('building', 'previous')";
+    const END_EPOCHS: &str = "update orderstore.checkpoints \
+         set epoch = epoch + 1, holder = null, session = null, live = false \
+         where projection = $1 and generation = $2";
+    for statement in [RETIRE, END_EPOCHS] {
+        sqlx::query(statement)
+            .bind(generation.projection.as_str())
+            .bind(generation.number)
+            .execute(&mut *transaction)
+            .await?;
+    }
     Ok(())
+}
+
+/// Retires what was replaced so long ago that nobody will want it back.
+pub(crate) async fn retire_previous(
+    connection: &mut PgConnection,
+    after: Duration,
+) -> Result<(), Failure> {
+    const OVER: &str = "select name, generation from orderstore.projections \
+         where state = 'previous' and since < clock_timestamp() - make_interval(secs => $1) \
+         for update skip locked";
+    let mut transaction = connection.begin().await?;
+    let over: Vec<(String, i64)> =
+        sqlx::query_as(OVER).bind(after.as_secs_f64()).fetch_all(&mut *transaction).await?;
+    for (name, number) in over {
+        let Ok(projection) = name.parse() else { continue };
+        retire(&mut transaction, GenerationId { projection, number }).await?;
+        tracing::info!(%projection, generation = number, "nobody can roll back to it any more");
+    }
+    Ok(transaction.commit().await?)
 }
 
 /// Whether somebody is building a generation of `projection`, and was alive within `patience`.
@@ -123,28 +269,26 @@ enum State {
 async fn create(
     connection: &mut PgConnection,
     definition: &Definition,
+    options: &Options,
     state: State,
     holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
-    const CREATE: &str = "insert into orderstore.projections (name, generation, version, state) \
-         select $1, coalesce(max(generation), 0) + 1, $2, $3 \
+    const CREATE: &str = "insert into orderstore.projections \
+         (name, generation, version, state, slices, views) \
+         select $1, coalesce(max(generation), 0) + 1, $2, $3, $4, $5 \
          from orderstore.projections where name = $1 returning generation";
-    const CHECKPOINT: &str =
-        "insert into orderstore.checkpoints (projection, generation, holder) values ($1, $2, $3)";
     let mut transaction = bookkeeping::durable(connection).await?;
     let number: i64 = sqlx::query_scalar(CREATE)
         .bind(definition.name.as_str())
-        .bind(definition.version)
+        .bind(options.version_of(definition.name))
         .bind(if state == State::Live { "live" } else { "building" })
+        .bind(signed(options.slices.max(1)))
+        .bind(definition.views)
         .fetch_one(&mut *transaction)
         .await?;
     let generation = GenerationId { projection: definition.name, number };
-    sqlx::query(CHECKPOINT)
-        .bind(definition.name.as_str())
-        .bind(number)
-        .bind(holder)
-        .execute(&mut *transaction)
-        .await?;
+    let (slices, live) = (options.slices.max(1), state == State::Live);
+    checkpoints(&mut transaction, generation, slices, live, holder).await?;
     let schema = generation.schema();
     // Names of schemas cannot be arguments. This one is made of our own name and a number.
     let create_schema = AssertSqlSafe(format!("create schema {schema}"));
@@ -163,82 +307,46 @@ async fn create(
     Ok(generation)
 }
 
+async fn checkpoints(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    slices: u16,
+    live: bool,
+    holder: Option<Uuid>,
+) -> sqlx::Result<()> {
+    const CHECKPOINTS: &str = "insert into orderstore.checkpoints \
+         (projection, generation, slice, live, holder) \
+         select $1, $2, slice, $4, $5 from generate_series(0, $3 - 1) as slice";
+    sqlx::query(CHECKPOINTS)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .bind(i32::from(slices))
+        .bind(live)
+        .bind(holder)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
 /// All generations of `projection`, the latest first.
 pub(crate) async fn generations(
     connection: &mut PgConnection,
     projection: ProjectionName,
 ) -> sqlx::Result<Vec<Generation>> {
-    const GENERATIONS: &str = "select p.generation as number, p.version, p.state \
-         from orderstore.projections p where p.name = $1 and p.state <> 'dropped' order by p.generation desc";
+    const GENERATIONS: &str = "select p.generation as number, p.version, p.state, p.slices \
+         from orderstore.projections p where p.name = $1 and p.state <> 'dropped' \
+         order by p.generation desc";
     sqlx::query_as(GENERATIONS).bind(projection.as_str()).fetch_all(connection).await
 }
 
-/// Makes the generation of `writer` the live one, if it is as far as the live one is; false if it
-/// is not, or if readers keep it from happening right now.
-///
-/// Readers that are in the middle of a statement finish it on the old generation; all later ones
-/// see the new one.
-pub(crate) async fn promote<P: Projection>(writer: &mut Writer) -> Result<bool, Failure> {
-    match try_promote::<P>(writer).await {
-        Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Locked => Ok(false),
-        other => other,
-    }
-}
-
-async fn try_promote<P: Projection>(writer: &mut Writer) -> Result<bool, Failure> {
-    const LIVE: &str = "select c.generation, c.commit_position, c.prepare_position \
-         from orderstore.checkpoints c join orderstore.projections p \
-         on p.name = c.projection and p.generation = c.generation \
-         where p.name = $1 and p.state = 'live' and c.slice = 0 for update of c";
-    const RETIRE: &str = "update orderstore.projections set state = 'retired', since = now() \
-         where name = $1 and generation = $2";
-    const END_EPOCH: &str = "update orderstore.checkpoints set epoch = epoch + 1, holder = null \
-         where projection = $1 and generation = $2";
-    const GO_LIVE: &str = "update orderstore.projections set state = 'live', since = now() \
-         where name = $1 and generation = $2 and state = 'building'";
-    let Writer { connection, hold, journal, live, .. } = writer;
-    let name = P::NAME.as_str();
-    let mut transaction = bookkeeping::durable(connection).await?;
-    // A waiting promotion makes new readers wait behind it, so it does not wait for long.
-    sqlx::query("set local lock_timeout = '200ms'").execute(&mut *transaction).await?;
-    let old: Option<(i64, i64, i64)> =
-        sqlx::query_as(LIVE).bind(name).fetch_optional(&mut *transaction).await?;
-    let mut to = hold.position;
-    if let Some((generation, commit, prepare)) = old {
-        let reached = Position::from_signed(commit, prepare).ok_or(Failure::Position)?;
-        // Readers never go back: whoever saw an event through the old generation sees it through
-        // the new one.
-        if reached > to {
-            if !is_quiet(journal, P::Source::CATEGORY, to, reached).await? {
-                return Ok(false);
-            }
-            to = reached;
-        }
-        sqlx::query(RETIRE).bind(name).bind(generation).execute(&mut *transaction).await?;
-        sqlx::query(END_EPOCH).bind(name).bind(generation).execute(&mut *transaction).await?;
-    }
-    let step = Move { to, caught_up: true, tell: true };
-    bookkeeping::advance(&mut transaction, hold, step).await?;
-    sqlx::raw_sql(P::VIEWS).execute(&mut *transaction).await?;
-    let promoted =
-        sqlx::query(GO_LIVE).bind(name).bind(hold.generation.number).execute(&mut *transaction);
-    if promoted.await?.rows_affected() != 1 {
-        return Err(Failure::Lost);
-    }
-    transaction.commit().await?;
-    hold.position = to;
-    *live = true;
-    tracing::info!(projection = name, generation = hold.generation.number, "promoted a generation");
-    Ok(true)
-}
-
-/// Whether the log has nothing of `category` after `from` and up to `to`. When it takes too long
-/// to find out, no.
+/// Whether the log has nothing of `category` after `from` and up to `to`, of those streams that
+/// `which` lets pass. When it takes too long to find out, no.
 pub(crate) async fn is_quiet(
     journal: &Journal,
     category: &str,
     from: Position,
     to: Position,
+    which: impl Fn(&schemas::StreamName) -> bool,
 ) -> Result<bool, journal::Error> {
     let look = async {
         let mut events = journal.read_all(from);
@@ -246,7 +354,7 @@ pub(crate) async fn is_quiet(
             if event.position > to {
                 break;
             }
-            if event.stream.category() == category {
+            if event.stream.category() == category && which(&event.stream) {
                 return Ok(false);
             }
         }
@@ -255,7 +363,7 @@ pub(crate) async fn is_quiet(
     timeout(QUIET_LIMIT, look).await.unwrap_or(Ok(false))
 }
 
-/// Drops what was replaced. What readers still use stays until the next time.
+/// Drops what was retired. What readers still use stays until the next time.
 pub(crate) async fn drop_retired(connection: &mut PgConnection) -> Result<(), Failure> {
     const RETIRED: &str =
         "select name, generation from orderstore.projections where state = 'retired'";
@@ -263,22 +371,29 @@ pub(crate) async fn drop_retired(connection: &mut PgConnection) -> Result<(), Fa
     for (name, number) in retired {
         // A projection that this build does not know may belong to a newer one: leave it.
         let Ok(projection) = name.parse() else { continue };
-        let generation = GenerationId { projection, number };
-        match drop_generation(connection, generation).await {
-            Ok(()) => tracing::info!(%projection, generation = number, "dropped a generation"),
-            Err(error) if Trouble::of(&error) == Trouble::Locked => {
-                tracing::info!(%projection, generation = number, "a retired generation is still used");
-            }
-            Err(error) => return Err(error.into()),
-        }
+        drop_one(connection, GenerationId { projection, number }).await?;
     }
     Ok(())
 }
 
-async fn drop_generation(
+/// Drops a retired generation; false if somebody still uses it.
+pub(crate) async fn drop_one(
     connection: &mut PgConnection,
     generation: GenerationId,
-) -> sqlx::Result<()> {
+) -> Result<bool, Failure> {
+    let GenerationId { projection, number } = generation;
+    match try_drop(connection, generation).await {
+        Ok(()) => tracing::info!(%projection, generation = number, "dropped a generation"),
+        Err(error) if Trouble::of(&error) == Trouble::Locked => {
+            tracing::info!(%projection, generation = number, "a retired generation is still used");
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
+}
+
+async fn try_drop(connection: &mut PgConnection, generation: GenerationId) -> sqlx::Result<()> {
     // The row stays, so that its number is never given to another generation: a worker that has
     // missed the end of the old one must not take the new one for it.
     const END: &str = "update orderstore.projections set state = 'dropped', since = now() \
@@ -290,11 +405,15 @@ async fn drop_generation(
     let mut transaction = connection.begin().await?;
     sqlx::query("set local lock_timeout = '500ms'").execute(&mut *transaction).await?;
     for statement in [END, FORGET[0], FORGET[1]] {
-        sqlx::query(statement)
+        let done = sqlx::query(statement)
             .bind(generation.projection.as_str())
             .bind(generation.number)
             .execute(&mut *transaction)
             .await?;
+        if statement == END && done.rows_affected() == 0 {
+            // Somebody else was quicker.
+            return Ok(());
+        }
     }
     let schema = generation.schema();
     let drop_schema = AssertSqlSafe(format!("drop schema if exists {schema} cascade"));

@@ -2,9 +2,13 @@
 //!
 //! In reading order: the [names](ProjectionName) and codes that rows are made of; what a
 //! `projection` is, and the six `projections`; how a batch of events is folded (`fold`); sessions
-//! with the `database` and the `failure`s of it; the `bookkeeping` of who may write what; the
-//! `writer` of one generation; how `generation`s come and go; the `worker` that moves one forward;
-//! the [`Projector`] that keeps workers going; the [`Rebuild`] of projections and their [`status`].
+//! with the `database` and the `failure`s of it; the `bookkeeping` of who may write what, and the
+//! [`quarantine`] of streams with an event that cannot be folded; the `writer` of one `slice` of a
+//! generation; how `generation`s come and go, and which of them readers see (`promotion`); the
+//! `worker` that moves a slice forward; how processes share slices out (`fleet`); the [`Projector`]
+//! that keeps workers going; what people do about generations (`lifecycle`); the [`Rebuild`] of projections and their [`status`].
+//! Generations are [compared](diff), rows are [verified](verify()) against the log and
+//! [folded again](rebuild_stream) where they are wrong.
 //! Readers start at [`read_model`] and need nothing else.
 
 mod code;
@@ -23,28 +27,55 @@ mod error;
 mod failure;
 mod options;
 
+mod slice;
+
 mod bookkeeping;
+pub mod quarantine;
 mod writer;
 
 mod generation;
+mod promotion;
 
+mod board;
 mod worker;
+
+mod fleet;
 
 mod projector;
 
 mod rebuild;
 
+pub mod compare;
+mod heal;
+mod verify;
+
+mod build;
+
+mod lag;
+mod lifecycle;
 mod status;
 
 pub mod read_model;
 
 #[cfg(test)]
+mod fencing;
+#[cfg(test)]
 mod story;
 
+pub use board::{Role, Stats, WorkerStatus};
+pub use compare::{Comparison, TableComparison, diff};
 pub use error::Error;
+pub use heal::{RebuiltStream, StreamOutcome, rebuild_stream};
+pub use lag::Lag;
+pub use lifecycle::{
+    Changed, Dropped, PromoteOptions, RollbackOptions, drop_generation, promote, rollback,
+};
 pub use name::{ProjectionName, UnknownProjection};
 pub use options::Options;
 pub use projector::Projector;
-pub use rebuild::{BuildProgress, Rebuild, Rebuilt};
-pub use status::{GenerationState, ProjectionStatus, Quarantined, migrate, status};
-pub use worker::{Role, Stats, WorkerStatus};
+pub use build::{BuildProgress, Busy, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan};
+pub use rebuild::{Rebuild, Rebuilt, pause, resume};
+pub use status::{
+    Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate, status,
+};
+pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify};

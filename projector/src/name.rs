@@ -36,6 +36,11 @@ impl ProjectionName {
         Self::CreditNotes,
     ];
 
+    /// What the names of the streams begin with that it is folded from.
+    pub fn category(self) -> &'static str {
+        crate::lag::category_of(self)
+    }
+
     /// The name as text: lower case, letters and `_`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::ProjectionName;
+use crate::projections::Definition;
+
 /// How projectors work.
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
@@ -15,6 +18,33 @@ pub struct Options {
     )]
     pub batch: usize,
 
+    /// Into how many slices new generations of read models are cut. Slices are folded side by side
+    /// and shared out between the projectors that run; those that are there keep theirs until they
+    /// are rebuilt
+    #[arg(
+        long = "projector-slices",
+        value_name = "NUMBER",
+        env = "ORDERSTORE_PROJECTOR_SLICES",
+        default_value_t = SLICES,
+        value_parser = clap::value_parser!(u16).range(1..=MOST_SLICES)
+    )]
+    pub slices: u16,
+
+    /// What this process is called in the status of projections. Default: the name of the machine
+    #[arg(long = "projector-name", value_name = "NAME", env = "ORDERSTORE_PROJECTOR_NAME")]
+    pub name: Option<String>,
+
+    /// For how many seconds read models that were replaced are kept up to date, so that they can be
+    /// rolled back to
+    #[arg(
+        long = "projector-keep-previous",
+        value_name = "SECONDS",
+        env = "ORDERSTORE_PROJECTOR_KEEP_PREVIOUS",
+        default_value = "3600",
+        value_parser = seconds
+    )]
+    pub keep_previous: Duration,
+
     /// How often a worker with nothing to do shows a sign of life, and looks how far the log is.
     #[arg(skip = HEARTBEAT)]
     pub heartbeat: Duration,
@@ -23,14 +53,48 @@ pub struct Options {
     /// times `heartbeat`.
     #[arg(skip = TAKE_OVER_AFTER)]
     pub take_over_after: Duration,
+
+    /// Makes this process pass for a build whose projections are so many versions further. For
+    /// tests of deployments.
+    #[doc(hidden)]
+    #[arg(skip)]
+    pub versions_ahead: i32,
 }
 
 const BATCH: usize = 2_000;
+const SLICES: u16 = 1;
+const MOST_SLICES: i64 = 1_024;
+const KEEP_PREVIOUS: Duration = Duration::from_hours(1);
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const TAKE_OVER_AFTER: Duration = Duration::from_secs(5);
 
 impl Default for Options {
     fn default() -> Self {
-        Self { batch: BATCH, heartbeat: HEARTBEAT, take_over_after: TAKE_OVER_AFTER }
+        Self {
+            batch: BATCH,
+            slices: SLICES,
+            name: None,
+            keep_previous: KEEP_PREVIOUS,
+            heartbeat: HEARTBEAT,
+            take_over_after: TAKE_OVER_AFTER,
+            versions_ahead: 0,
+        }
     }
+}
+
+impl Options {
+    /// What this process is called.
+    pub(crate) fn name(&self) -> String {
+        let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.name.clone().unwrap_or_else(machine)
+    }
+
+    /// The version of fold and tables that this process has of `projection`.
+    pub(crate) fn version_of(&self, projection: ProjectionName) -> i32 {
+        Definition::of_name(projection).version + self.versions_ahead
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
+    text.parse().map(Duration::from_secs)
 }

@@ -1,36 +1,49 @@
-//! Keeps a worker going for every projection, whatever happens to the database or the event store.
+//! Keeps the read models moving, whatever happens to the database or the event store.
+//!
+//! Of all slices of all generations that this build can work on, a process holds its fair share
+//! (`fleet`). It looks again and again which those are, gives a worker to each, and does what else
+//! has to be done by somebody: generations of a new version are begun, built and promoted (`build`),
+//! old ones dropped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use journal::Journal;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bookkeeping::{Claim, GenerationId, WANTED};
+use crate::board::{Board, WorkerStatus};
+use crate::bookkeeping::{FLEET, GenerationId, WANTED};
+use crate::build::{RebuildOptions, build_what_is_left};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
+use crate::fleet::{self, Node, Post};
 use crate::projection::Projection;
-use crate::projections::{Definition, With, with};
-use crate::worker::{Context, End, Patience, Role, Worker, WorkerStatus};
+use crate::projections::{With, with};
+use crate::slice::Slice;
+use crate::worker::{Context, Patience, Worker};
 use crate::writer::Writer;
 use crate::{Error, Options, ProjectionName, generation};
 
-/// How often a standby looks whether it is needed, and everybody for generations to build.
+/// How often everybody looks who is there and what there is to do, at least.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Workers that have not ended so long after they were asked to are stopped where they are.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// A running projector: one worker per projection, and builders for new generations.
+/// A worker that has gone on for so long has got over what was wrong before.
+const GOT_OVER_IT: Duration = Duration::from_secs(5);
+
+/// A running projector: a worker for every slice that is this process's share.
 ///
-/// Several processes may run one on the same database. The one that started last writes; the others
-/// stand by.
+/// Several processes may run one on the same database. They share out the slices of the read
+/// models, and those of one that dies are taken over by the others.
 #[derive(Debug)]
 pub struct Projector {
     statuses: BTreeMap<ProjectionName, watch::Receiver<WorkerStatus>>,
@@ -51,13 +64,13 @@ impl Projector {
         let context = Context::new(address, journal, options);
         let stop = context.stop.clone().drop_guard();
         let mut statuses = BTreeMap::new();
-        let mut senders = vec![];
+        let mut boards = HashMap::new();
         for name in ProjectionName::ALL {
             let (sender, receiver) = watch::channel(WorkerStatus::starting(name));
             statuses.insert(name, receiver);
-            senders.push(sender);
+            boards.insert(name, Arc::new(Board::of_live(sender)));
         }
-        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(context, senders)));
+        let supervisor = AbortOnDropHandle::new(tokio::spawn(supervise(context, boards)));
         Ok(Self { statuses, supervisor, stop })
     }
 
@@ -66,10 +79,10 @@ impl Projector {
         self.statuses.values().map(|status| status.borrow().clone()).collect()
     }
 
-    /// Follows how the worker of `projection` is doing.
+    /// Follows how the workers at the live generation of `projection` are doing.
     ///
     /// # Panics
-    /// Never: every projection has a worker.
+    /// Never: every projection has a status.
     pub fn watch(&self, projection: ProjectionName) -> watch::Receiver<WorkerStatus> {
         self.statuses[&projection].clone()
     }
@@ -80,7 +93,7 @@ impl Projector {
         move || supervisor.is_finished()
     }
 
-    /// Ends all workers after what they are writing, and hands their work to standbys.
+    /// Ends all workers after what they are writing, and hands their work to others.
     pub async fn stop(self) {
         drop(self.stop);
         // A worker that panicked has said so; one that hangs is aborted by the drop.
@@ -88,14 +101,18 @@ impl Projector {
     }
 }
 
-async fn supervise(context: Context, senders: Vec<watch::Sender<WorkerStatus>>) {
+/// Builds for new versions let live traffic go first, and are promoted as soon as they can be.
+fn build_options(context: &Context) -> RebuildOptions {
+    RebuildOptions::from(context.options.clone())
+}
+
+type Boards = HashMap<ProjectionName, Arc<Board>>;
+
+async fn supervise(context: Context, boards: Boards) {
     let mut tasks = JoinSet::new();
-    for status in senders {
-        let name = status.borrow().projection;
-        tasks.spawn(with(name, Tend { context: context.clone(), status }));
-    }
-    tasks.spawn(build_what_is_left(context.clone()));
-    tasks.spawn(hear_who_waits(context));
+    tasks.spawn(hear(context.clone()));
+    tasks.spawn(build_what_is_left(context.clone(), build_options(&context)));
+    tasks.spawn(Coordinator::new(context, boards).run());
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             // A defect. Dying visibly, all of us, gets it noticed and the process restarted.
@@ -105,129 +122,307 @@ async fn supervise(context: Context, senders: Vec<watch::Sender<WorkerStatus>>) 
     }
 }
 
-/// Keeps the worker of one live generation going.
-struct Tend {
+type Key = (GenerationId, u16);
+
+/// Sees to it that this process holds its share.
+struct Coordinator {
     context: Context,
-    status: watch::Sender<WorkerStatus>,
+    boards: Boards,
+    connection: Option<PgConnection>,
+    /// Whether the database has been set up as our options want it.
+    prepared: bool,
+    held: BTreeMap<Key, Held>,
+    /// Since when nobody holds these, as far as we know.
+    free: HashMap<Key, Instant>,
 }
 
-impl With for Tend {
+/// A slice with a worker of ours.
+struct Held {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    /// Until when it is kept although it is more than our share.
+    keep_until: Option<Instant>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Coordinator {
+    fn new(context: Context, boards: Boards) -> Self {
+        let (held, free) = (BTreeMap::new(), HashMap::new());
+        Self { context, boards, connection: None, prepared: false, held, free }
+    }
+
+    async fn run(mut self) {
+        let mut patience = Patience::new();
+        while !self.context.stop.is_cancelled() {
+            let news = Arc::clone(&self.context.fleet);
+            // Before looking: what happens meanwhile is not missed.
+            let news = news.notified();
+            match self.look().await {
+                Ok(()) => {
+                    patience = Patience::new();
+                    let wait = async {
+                        tokio::select! {
+                            () = self.context.stop.cancelled() => {}
+                            () = news => {}
+                        }
+                    };
+                    let _ = timeout(LOOK_AGAIN, wait).await;
+                }
+                Err(failure) => {
+                    self.connection = None;
+                    self.complain(&failure).await;
+                    patience.wait(&self.context.stop).await;
+                }
+            }
+        }
+        self.end().await;
+    }
+
+    async fn complain(&self, failure: &Failure) {
+        let error = failure.story();
+        let missing = failure.trouble() == Some(Trouble::NoSuchTable);
+        if !missing {
+            tracing::warn!(error, "a projector cannot see what there is to do; it tries again");
+        }
+        let failed = if missing {
+            let prepared = generation::prepare(&self.context.address, &self.context.options).await;
+            prepared.err().map(|failure| failure.story())
+        } else {
+            Some(error)
+        };
+        if let Some(error) = failed {
+            for board in self.boards.values() {
+                board.idles_because(&error);
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<(), Failure> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let options = &self.context.options;
+        if !self.prepared || generation::is_unprepared(&mut connection, options).await? {
+            generation::prepare(&self.context.address, options).await?;
+            self.prepared = true;
+        }
+        let nodes = fleet::show_up(&mut connection, &self.context).await?;
+        generation::retire_previous(&mut connection, options.keep_previous).await?;
+        generation::drop_retired(&mut connection).await?;
+        let posts = fleet::posts(&mut connection, &self.context).await?;
+        self.reap();
+        self.assign(&nodes, &posts);
+        self.connection = Some(connection);
+        for board in self.boards.values() {
+            board.stand_by();
+        }
+        Ok(())
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = database::connect(&self.context.address).await?;
+        // Who waits for long does not show any signs of life.
+        sqlx::query("set lock_timeout = '1s'").execute(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// Forgets workers that have ended.
+    fn reap(&mut self) {
+        let ended: Vec<Key> =
+            self.held.iter().filter(|(_, it)| it.task.is_finished()).map(|(key, _)| *key).collect();
+        for key in ended {
+            if let Some(mut held) = self.held.remove(&key) {
+                pass_on_panic(&mut held.task);
+            }
+        }
+    }
+
+    fn assign(&mut self, nodes: &[Node], posts: &[Post]) {
+        let now = Instant::now();
+        let exists =
+            |key: &Key| posts.iter().any(|post| (post.generation, post.slice.number) == *key);
+        for (_, gone) in self.held.iter().filter(|(key, _)| !exists(key)) {
+            gone.stop.cancel();
+        }
+        self.free.retain(|key, _| exists(key));
+        for of_one in posts.chunk_by(|one, other| one.generation == other.generation) {
+            let Some(first) = of_one.first() else { continue };
+            let (projection, of) = (first.generation.projection, first.slice.of);
+            let share = fleet::share(nodes, self.context.holder, projection, first.version, of);
+            self.give_back(first.generation, share.into(), now);
+            self.take(of_one, share.into(), now);
+        }
+    }
+
+    /// Gives back what is more than our `share` of `generation`.
+    fn give_back(&self, generation: GenerationId, share: usize, now: Instant) {
+        let ours = || {
+            self.held.iter().filter(|(key, held)| key.0 == generation && !held.stop.is_cancelled())
+        };
+        let too_many = ours().count().saturating_sub(share);
+        let may_go = ours().rev().filter(|(_, held)| held.keep_until.is_none_or(|it| it < now));
+        for (_, held) in may_go.take(too_many) {
+            held.stop.cancel();
+        }
+    }
+
+    /// Takes free slices of a generation, up to our `share`, and beyond it those that nobody else
+    /// has taken for so long that something must be wrong.
+    fn take(&mut self, posts: &[Post], share: usize, now: Instant) {
+        let mut held = posts.iter().filter(|post| self.holds(post)).count();
+        for post in posts {
+            let key = (post.generation, post.slice.number);
+            if self.held.contains_key(&key) || !post.free {
+                self.free.remove(&key);
+                continue;
+            }
+            let since = *self.free.entry(key).or_insert(now);
+            let is_overdue = now - since > self.context.options.take_over_after;
+            if held < share || is_overdue {
+                held += 1;
+                let keep_until = is_overdue.then(|| now + fleet::generosity(&self.context.options));
+                let worker = self.begin(post.generation, post.slice, keep_until);
+                self.held.insert(key, worker);
+            }
+        }
+    }
+
+    fn holds(&self, post: &Post) -> bool {
+        let held = self.held.get(&(post.generation, post.slice.number));
+        held.is_some_and(|held| !held.stop.is_cancelled())
+    }
+
+    fn begin(&self, generation: GenerationId, slice: Slice, keep_until: Option<Instant>) -> Held {
+        let stop = self.context.stop.child_token();
+        let work = Hold {
+            context: self.context.clone(),
+            board: Arc::clone(&self.boards[&generation.projection]),
+            generation,
+            slice,
+            stop: stop.clone(),
+        };
+        let task = tokio::spawn(with(generation.projection, work));
+        Held { stop, task, keep_until }
+    }
+
+    /// Lets all workers end, and says goodbye.
+    async fn end(mut self) {
+        for held in self.held.values() {
+            held.stop.cancel();
+        }
+        for held in self.held.values_mut() {
+            if let Err(error) = (&mut held.task).await
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+        for board in self.boards.values() {
+            board.stopped();
+        }
+        if let Some(mut connection) = self.connection.take() {
+            let leaving = async {
+                fleet::leave(&mut connection, self.context.holder).await?;
+                connection.close().await
+            };
+            if let Ok(Err(error)) = timeout(LOOK_AGAIN, leaving).await {
+                tracing::debug!(%error, "could not say goodbye; the others will notice");
+            }
+        }
+    }
+}
+
+/// A defect in a worker is one of the projector: without this it would begin anew for ever.
+fn pass_on_panic(task: &mut JoinHandle<()>) {
+    if let Some(Err(error)) = futures::FutureExt::now_or_never(task)
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Keeps a worker at one slice going.
+struct Hold {
+    context: Context,
+    board: Arc<Board>,
+    generation: GenerationId,
+    slice: Slice,
+    stop: CancellationToken,
+}
+
+impl With for Hold {
     type Output = futures::future::BoxFuture<'static, ()>;
 
     fn with<P: Projection>(self) -> Self::Output {
-        Box::pin(async move { tend::<P>(&self.context, &self.status).await })
+        Box::pin(async move { self.work::<P>().await })
     }
 }
 
-async fn tend<P: Projection>(context: &Context, status: &watch::Sender<WorkerStatus>) {
-    let mut patience = Patience::new();
-    let mut claim = Claim::TakeOver;
-    while !context.stop.is_cancelled() {
-        let was_working = status.borrow().role == Role::Live;
-        let outcome = work::<P>(context, status, claim).await;
-        if status.borrow().role == Role::Live {
-            // From now on whoever takes over is newer than we are.
-            claim = Claim::UnlessAlive(context.options.take_over_after);
-            patience = Patience::new();
-        }
-        match outcome {
-            Ok(Attempt::Ended) => break,
-            Ok(Attempt::Standby(why)) => {
-                if was_working || status.borrow().role != Role::Standby {
-                    tracing::info!(projection = %P::NAME, why, "standing by");
+impl Hold {
+    async fn work<P: Projection>(self) {
+        let (projection, generation) = (P::NAME, self.generation.number);
+        let slice = self.slice;
+        let mut patience = Patience::new();
+        while !self.stop.is_cancelled() {
+            let began = Instant::now();
+            match self.try_work::<P>().await {
+                Ok(()) => break,
+                Err(Failure::Lost) => {
+                    tracing::info!(%projection, generation, %slice, "a slice is not ours any more");
+                    self.board.lost(self.generation, slice);
+                    break;
                 }
-                stand_by(status);
-                let _ = timeout(LOOK_AGAIN, context.stop.cancelled()).await;
-            }
-            Err(Failure::Lost) => {
-                tracing::warn!(projection = %P::NAME, "another projector has taken over");
-                stand_by(status);
-                status.send_modify(|status| status.stats.takeovers += 1);
-            }
-            Err(failure) => {
-                let error = failure.story();
-                tracing::warn!(projection = %P::NAME, error, "a worker was interrupted; it goes on");
-                status.send_modify(|status| {
-                    status.role = Role::Starting;
-                    status.last_error = Some(error);
-                });
-                if failure.trouble() == Some(Trouble::NoSuchTable) {
-                    set_up(context, status).await;
+                Err(failure) => {
+                    let error = failure.story();
+                    tracing::warn!(
+                        %projection, generation, %slice, error,
+                        "a worker was interrupted; it goes on"
+                    );
+                    self.board.failed(error);
+                    if began.elapsed() > GOT_OVER_IT {
+                        patience = Patience::new();
+                    }
+                    patience.wait(&self.stop).await;
                 }
-                patience.wait(&context.stop).await;
             }
         }
+        self.board.left(self.generation, slice);
+        // What was given back or lost is somebody else's, or ours again: look at once.
+        self.context.fleet.notify_one();
     }
-    status.send_modify(|status| status.role = Role::Stopped);
-}
 
-fn stand_by(status: &watch::Sender<WorkerStatus>) {
-    status.send_modify(|status| {
-        status.role = Role::Standby;
-        status.generation = None;
-    });
-}
-
-/// What came of trying to work.
-enum Attempt {
-    /// It was stopped.
-    Ended,
-    /// It is not our turn.
-    Standby(&'static str),
-}
-
-async fn work<P: Projection>(
-    context: &Context,
-    status: &watch::Sender<WorkerStatus>,
-    claim: Claim,
-) -> Result<Attempt, Failure> {
-    let mut connection = database::connect(&context.address).await?;
-    let generations = generation::generations(&mut connection, P::NAME).await?;
-    connection.close().await?;
-    let Some(live) = generations.iter().find(|generation| generation.state == "live") else {
-        generation::migrate(&context.address).await?;
-        return Ok(Attempt::Standby("there is no live generation yet"));
-    };
-    if live.version > P::VERSION {
-        return Ok(Attempt::Standby("the live generation is that of a newer orderstore"));
-    }
-    if live.version < P::VERSION {
-        if !generations.iter().any(|generation| generation.state == "building") {
-            generation::migrate(&context.address).await?;
-        }
-        return Ok(Attempt::Standby("a generation of the new version is being built"));
-    }
-    let id = GenerationId { projection: P::NAME, number: live.number };
-    let (journal, holder) = (context.journal.clone(), context.holder);
-    let writer = Writer::acquire(&context.address, journal, id, true, holder, claim).await?;
-    let Some(writer) = writer else {
-        return Ok(Attempt::Standby("another projector is at work"));
-    };
-    match Worker::new(writer, context, status).run::<P>().await? {
-        End::Stopped | End::Promoted => Ok(Attempt::Ended),
+    async fn try_work<P: Projection>(&self) -> Result<(), Failure> {
+        let context = &self.context;
+        let (journal, patience) = (context.journal.clone(), context.options.take_over_after);
+        let (id, slice) = (self.generation, self.slice);
+        let writer =
+            Writer::acquire(&context.address, journal, id, slice, context.holder, patience);
+        let Some(writer) = writer.await? else { return Ok(()) };
+        tracing::debug!(projection = %P::NAME, generation = id.number, %slice, "at work on a slice");
+        Worker::new(writer, context, &self.board, &self.stop).run::<P>().await
     }
 }
 
-async fn set_up(context: &Context, status: &watch::Sender<WorkerStatus>) {
-    if let Err(failure) = generation::migrate(&context.address).await {
-        let error = failure.story();
-        tracing::warn!(error, "the database could not be set up; it is tried again");
-        status.send_modify(|status| status.last_error = Some(error));
-    }
-}
-
-/// Passes on that somebody waits for a projection.
-async fn hear_who_waits(context: Context) {
+/// Passes on that somebody waits for a projection, or that processes have come or gone.
+async fn hear(context: Context) {
     let address = context.address.as_ref().clone().application_name("orderstore projector");
     let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(address);
     let mut patience = Patience::new();
     while !context.stop.is_cancelled() {
         let hearing = async {
             let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(WANTED).await?;
-            while let Some(wanted) = listener.try_recv().await? {
-                if let Ok(name) = wanted.payload().parse::<ProjectionName>() {
-                    context.wanted[&name].notify_one();
+            listener.listen_all([WANTED, FLEET]).await?;
+            while let Some(heard) = listener.try_recv().await? {
+                if heard.channel() == FLEET {
+                    context.fleet.notify_one();
+                } else if let Ok(name) = heard.payload().parse::<ProjectionName>() {
+                    context.wanted[&name].send_replace(());
                 }
             }
             Ok::<_, sqlx::Error>(())
@@ -243,117 +438,4 @@ async fn hear_who_waits(context: Context) {
         patience.wait(&context.stop).await;
     }
     pool.close().await;
-}
-
-/// Looks for generations that nobody builds (a new version, a rebuild that was killed) and builds
-/// them.
-async fn build_what_is_left(context: Context) {
-    let mut builds = JoinSet::new();
-    let mut building = BTreeMap::new();
-    let mut connection: Option<PgConnection> = None;
-    while !context.stop.is_cancelled() {
-        match left_over(&context, &mut connection).await {
-            Ok(left_over) => {
-                for id in left_over {
-                    building.entry(id.projection).or_insert_with(|| {
-                        let build = Build { context: context.clone(), number: id.number };
-                        builds.spawn(with(id.projection, build))
-                    });
-                }
-            }
-            // The workers tell about the same trouble.
-            Err(failure) => {
-                let error = failure.story();
-                tracing::debug!(error, "could not look for generations to build");
-                connection = None;
-            }
-        }
-        let _ = timeout(LOOK_AGAIN, context.stop.cancelled()).await;
-        while let Some(ended) = builds.try_join_next() {
-            pass_on_panic(ended);
-        }
-        building.retain(|_, build| !build.is_finished());
-    }
-    while let Some(ended) = builds.join_next().await {
-        pass_on_panic(ended);
-    }
-}
-
-/// A defect in a build is one of the projector: without this it would begin anew for ever.
-fn pass_on_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        std::panic::resume_unwind(error.into_panic());
-    }
-}
-
-async fn left_over(
-    context: &Context,
-    connection: &mut Option<PgConnection>,
-) -> Result<Vec<GenerationId>, Failure> {
-    const BUILDING: &str = "select p.name, p.generation, p.version from orderstore.projections p \
-         join orderstore.checkpoints c on c.projection = p.name and c.generation = p.generation \
-         where p.state = 'building' and (c.holder is null \
-         or c.updated_at < clock_timestamp() - make_interval(secs => $1))";
-    let connection = match connection {
-        Some(connection) => connection,
-        none => none.insert(database::connect(&context.address).await?),
-    };
-    // What readers still used when it was replaced.
-    generation::drop_retired(connection).await?;
-    let found: Vec<(String, i64, i32)> = sqlx::query_as(BUILDING)
-        .bind(context.options.take_over_after.as_secs_f64())
-        .fetch_all(connection)
-        .await?;
-    let ours = |(name, number, version): (String, i64, i32)| {
-        let projection: ProjectionName = name.parse().ok()?;
-        let definition = Definition::ALL.iter().find(|known| known.name == projection)?;
-        (definition.version == version).then_some(GenerationId { projection, number })
-    };
-    Ok(found.into_iter().filter_map(ours).collect())
-}
-
-/// Builds one generation to its end.
-struct Build {
-    context: Context,
-    number: i64,
-}
-
-impl With for Build {
-    type Output = futures::future::BoxFuture<'static, ()>;
-
-    fn with<P: Projection>(self) -> Self::Output {
-        Box::pin(async move {
-            let (status, _) = watch::channel(WorkerStatus::starting(P::NAME));
-            match build::<P>(&self.context, self.number, &status).await {
-                Ok(_) | Err(Failure::Lost) => {}
-                Err(failure) => {
-                    let error = failure.story();
-                    tracing::warn!(projection = %P::NAME, error, "a build was interrupted; it goes on");
-                }
-            }
-        })
-    }
-}
-
-/// Builds generation `number` from where it is; `None` if somebody else is at it.
-pub(crate) async fn build<P: Projection>(
-    context: &Context,
-    number: i64,
-    status: &watch::Sender<WorkerStatus>,
-) -> Result<Option<End>, Failure> {
-    let id = GenerationId { projection: P::NAME, number };
-    let claim = Claim::UnlessAlive(context.options.take_over_after);
-    let (journal, holder) = (context.journal.clone(), context.holder);
-    let writer = Writer::acquire(&context.address, journal, id, false, holder, claim).await?;
-    let Some(writer) = writer else { return Ok(None) };
-    tracing::info!(projection = %P::NAME, generation = number, "building a generation");
-    let end = Worker::new(writer, context, status).run::<P>().await?;
-    if end == End::Promoted {
-        let mut connection = database::connect(&context.address).await?;
-        generation::drop_retired(&mut connection).await?;
-        connection.close().await?;
-    }
-    Ok(Some(end))
 }

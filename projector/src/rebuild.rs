@@ -1,94 +1,50 @@
 //! Rebuilds projections beside their live generations, from the beginning of the log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use journal::{Journal, Position};
+use journal::Journal;
 use sqlx::Connection;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::time::timeout;
 
-use crate::database;
+use crate::build::{self, Board, BuildProgress, Engine, Outcome, Progress, RebuildOptions};
 use crate::failure::Failure;
-use crate::projection::Projection;
-use crate::projections::{Definition, With, with};
-use crate::projector::build;
-use crate::worker::{Context, End, Patience, Role, WorkerStatus};
-use crate::{Error, Options, ProjectionName, generation};
+use crate::worker::Context;
+use crate::{Error, ProjectionName, database, generation};
 
-/// How often the end of the log is looked up.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A rebuild that has not ended so long after it was asked to is left where it is.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running rebuild. Live generations go on meanwhile; readers notice nothing until the new ones
 /// are promoted, each by itself.
 ///
 /// Dropping it stops it where it is, as killing the process does: a running
-/// [`Projector`](crate::Projector) then goes on with it, and another rebuild begins again. To give
-/// it up, call [`Rebuild::cancel`].
+/// [`Projector`](crate::Projector) then goes on with it, and so does another rebuild of the same
+/// projections. To give it up, call [`Rebuild::cancel`].
 pub struct Rebuild {
     context: Context,
-    started: Instant,
-    builds: Vec<watch::Receiver<WorkerStatus>>,
-    head: watch::Receiver<Position>,
-    tasks: Vec<JoinHandle<Result<Option<Rebuilt>, Error>>>,
-    _head_follower: AbortOnDropHandle<()>,
+    projections: Vec<ProjectionName>,
+    board: Arc<Board>,
+    run: i64,
+    task: Option<JoinHandle<Result<Outcome, Failure>>>,
 }
 
-/// How far the rebuild of one projection is.
+/// What came of a rebuild.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BuildProgress {
-    /// Which projection.
-    pub projection: ProjectionName,
-    /// Number of the new generation, once there is one.
-    pub generation: Option<i64>,
-    /// Events folded so far.
-    pub events: u64,
-    /// Where it is in the log.
-    pub position: Position,
-    /// Where the log ends.
-    pub head: Position,
-    /// Since the rebuild began.
-    pub elapsed: Duration,
-    /// Whether the new generation has been promoted.
-    pub promoted: bool,
-    /// What is wrong right now, if anything is; it is tried again.
-    pub last_error: Option<String>,
-}
-
-impl BuildProgress {
-    /// How much is done, from 0 to 1.
-    #[expect(clippy::cast_precision_loss, reason = "a share for a bar on a screen")]
-    pub fn done(&self) -> f64 {
-        if self.promoted {
-            return 1.0;
-        }
-        let end = self.head.commit.max(1);
-        self.position.commit.min(end) as f64 / end as f64
-    }
-
-    /// Events per second, on average.
-    #[expect(clippy::cast_precision_loss, reason = "a rate for a screen")]
-    pub fn rate(&self) -> f64 {
-        self.events as f64 / self.elapsed.as_secs_f64().max(0.001)
-    }
-}
-
-/// A projection that was rebuilt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Which one.
-    pub projection: ProjectionName,
-    /// Number of the generation that is live now.
-    pub generation: i64,
-    /// Events folded.
-    pub events: u64,
+    /// How it went.
+    pub progress: Progress,
+    /// What became of each projection.
+    pub projections: Vec<BuildProgress>,
+    /// Whether all of them are live.
+    pub promoted: bool,
 }
 
 impl Rebuild {
-    /// Begins to rebuild `projections` (each once), all at the same time. A generation of one of
-    /// them that was left half built is dropped.
+    /// Begins to rebuild `projections`, in one pass over the log, or goes on with a rebuild of the
+    /// same ones that was left half done. Another that was left half done loses those that are
+    /// rebuilt now.
     ///
     /// # Errors
     /// [`Error::BeingBuilt`] when a running process is building one of them.
@@ -96,73 +52,61 @@ impl Rebuild {
         database_url: &str,
         journal: Journal,
         projections: &[ProjectionName],
-        options: Options,
+        options: impl Into<RebuildOptions>,
     ) -> Result<Self, Error> {
+        let options = options.into();
         let address = database::address(database_url).ok_or(Error::BadAddress)?;
         generation::migrate(&address).await?;
-        let context = Context::new(address, journal, options);
-        let mut tasks = vec![];
-        let mut builds = vec![];
-        for definition in Definition::ALL {
-            if !projections.contains(&definition.name) {
-                continue;
-            }
-            let number = begin(&context, definition).await?;
-            let (status, build) = watch::channel(WorkerStatus::starting(definition.name));
-            builds.push(build);
-            let task = ToTheEnd { context: context.clone(), number, status };
-            tasks.push(tokio::spawn(with(definition.name, task)));
-        }
-        let (tell, head) = watch::channel(Position::START);
-        let head_follower = tokio::spawn(follow_head(context.clone(), tell));
-        Ok(Self {
-            context,
-            started: Instant::now(),
-            builds,
-            head,
-            tasks,
-            _head_follower: AbortOnDropHandle::new(head_follower),
-        })
+        let mut projections = projections.to_vec();
+        projections.sort_unstable();
+        projections.dedup();
+        let context = Context::new(address, journal, options.worker.clone());
+        let run = build::start(&context, &projections, &options).await?;
+        let board = Arc::new(Board::new());
+        let engine = Engine::take(&context, options, Arc::clone(&board), run).await?;
+        let taken_over = Error::BeingBuilt { projection: projections[0] };
+        let engine = engine.ok_or(taken_over)?;
+        let task = Some(tokio::spawn(engine.carry_out()));
+        Ok(Self { context, projections, board, run, task })
     }
 
-    /// How far all of them are.
-    pub fn progress(&self) -> Vec<BuildProgress> {
-        let head = *self.head.borrow();
-        let elapsed = self.started.elapsed();
-        let one = |status: &watch::Receiver<WorkerStatus>| {
-            let status = status.borrow();
-            BuildProgress {
-                projection: status.projection,
-                generation: status.generation,
-                events: status.stats.events_applied,
-                position: status.position,
-                head: head.max(status.position),
-                elapsed,
-                promoted: status.role == Role::Live,
-                last_error: status.last_error.clone(),
-            }
-        };
-        self.builds.iter().map(one).collect()
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        self.board.progress()
     }
 
-    /// Whether all of them have come to an end.
+    /// Whether it has come to an end.
     pub fn is_finished(&self) -> bool {
-        self.tasks.iter().all(JoinHandle::is_finished)
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until all of them are live: which ones, in the order of their names.
+    /// Waits until all projections are live, or ready to be promoted.
     ///
     /// # Errors
-    /// [`Error::TakenOver`] when another process took one of them over.
-    pub async fn finish(mut self) -> Result<Vec<Rebuilt>, Error> {
-        let mut rebuilt = vec![];
-        for task in std::mem::take(&mut self.tasks) {
+    /// [`Error::TakenOver`] when another process goes on with it; [`Error::Disk`] when there is no
+    /// room for the events.
+    pub async fn finish(mut self) -> Result<Rebuilt, Error> {
+        if let Some(task) = self.task.take() {
             match task.await {
-                Ok(ended) => rebuilt.extend(ended?),
-                Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+                Ok(Ok(_)) => {}
+                Ok(Err(failure)) => return Err(Error::of(self.projections[0], failure)),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => return Err(Error::TakenOver { projection: self.projections[0] }),
             }
         }
-        Ok(rebuilt)
+        let progress = self.progress();
+        let projections = progress.projections.clone();
+        let promoted = projections.iter().all(|it| it.promoted);
+        Ok(Rebuilt { progress, projections, promoted })
+    }
+
+    /// Stops where it is, and lets others go on with it at once.
+    pub async fn stop(mut self) {
+        self.context.stop.cancel();
+        if let Some(task) = self.task.take() {
+            // If it hangs, others go on with it once it has been silent for a while.
+            let _ = timeout(STOP_LIMIT, task).await;
+        }
     }
 
     /// Stops, and drops what is not live yet.
@@ -171,13 +115,13 @@ impl Rebuild {
     /// When the database cannot be reached: a running projector then goes on with the rebuild.
     pub async fn cancel(mut self) -> Result<(), Error> {
         let mut connection = database::connect(&self.context.address).await?;
-        // Before the workers give their generations back, or somebody else would go on with them.
-        for build in &self.builds {
-            let name = build.borrow().projection;
+        // Before anybody stops, or somebody else would go on with it.
+        build::give_up(&mut connection, self.run).await?;
+        for &name in &self.projections {
             generation::give_up(&mut connection, name).await?;
         }
         self.context.stop.cancel();
-        for task in std::mem::take(&mut self.tasks) {
+        if let Some(task) = self.task.take() {
             // How it ended does not matter any more.
             let _ = task.await;
         }
@@ -198,74 +142,38 @@ impl std::fmt::Debug for Rebuild {
     }
 }
 
-/// Creates the new generation: its number.
-async fn begin(context: &Context, definition: &Definition) -> Result<i64, Error> {
-    let projection = definition.name;
-    let mut connection = database::connect(&context.address).await?;
-    let all = generation::generations(&mut connection, projection).await?;
-    if all.iter().any(|generation| generation.version > definition.version) {
-        return Err(Error::NewerIsLive { projection });
-    }
-    let patience = context.options.take_over_after;
-    if generation::is_being_built(&mut connection, projection, patience).await? {
-        return Err(Error::BeingBuilt { projection });
-    }
-    let id = generation::begin_rebuild(&mut connection, definition, Some(context.holder))
-        .await
-        .map_err(|failure| Error::of(projection, failure))?;
+/// Pauses the rebuilds of `projections`, whichever processes carry them out; of all projections if
+/// none are named. They stand still within a second, and stay so, even if somebody else goes on
+/// with them, until [`resume`]. Those that are concerned.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn pause(
+    database_url: &str,
+    projections: &[ProjectionName],
+) -> Result<Vec<ProjectionName>, Error> {
+    set_paused(database_url, projections, true).await
+}
+
+/// Lets paused rebuilds go on. Those that are concerned.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn resume(
+    database_url: &str,
+    projections: &[ProjectionName],
+) -> Result<Vec<ProjectionName>, Error> {
+    set_paused(database_url, projections, false).await
+}
+
+async fn set_paused(
+    database_url: &str,
+    projections: &[ProjectionName],
+    paused: bool,
+) -> Result<Vec<ProjectionName>, Error> {
+    let address = database::address(database_url).ok_or(Error::BadAddress)?;
+    let mut connection = database::connect(&address).await?;
+    let set = build::set_paused(&mut connection, projections, paused).await?;
     connection.close().await?;
-    Ok(id.number)
-}
-
-async fn follow_head(context: Context, tell: watch::Sender<Position>) {
-    loop {
-        if let Ok(head) = context.journal.head().await {
-            tell.send_replace(head);
-        }
-        sleep(LOOK_AGAIN).await;
-    }
-}
-
-/// Builds one generation until it is live, whatever happens to the database meanwhile.
-struct ToTheEnd {
-    context: Context,
-    number: i64,
-    status: watch::Sender<WorkerStatus>,
-}
-
-impl With for ToTheEnd {
-    type Output = BoxFuture<'static, Result<Option<Rebuilt>, Error>>;
-
-    fn with<P: Projection>(self) -> Self::Output {
-        Box::pin(async move { to_the_end::<P>(&self.context, self.number, &self.status).await })
-    }
-}
-
-async fn to_the_end<P: Projection>(
-    context: &Context,
-    number: i64,
-    status: &watch::Sender<WorkerStatus>,
-) -> Result<Option<Rebuilt>, Error> {
-    let mut patience = Patience::new();
-    loop {
-        match build::<P>(context, number, status).await {
-            Ok(Some(End::Promoted)) => {
-                let events = status.borrow().stats.events_applied;
-                return Ok(Some(Rebuilt { projection: P::NAME, generation: number, events }));
-            }
-            Ok(Some(End::Stopped)) => return Ok(None),
-            Ok(None) | Err(Failure::Lost) => {
-                return Err(Error::TakenOver { projection: P::NAME });
-            }
-            Err(failure) => {
-                let error = failure.story();
-                tracing::warn!(projection = %P::NAME, error, "a build was interrupted; it goes on");
-                status.send_modify(|status| status.last_error = Some(error));
-                patience.wait(&context.stop).await;
-            }
-        }
-        if context.stop.is_cancelled() {
-            return Ok(None);
-        }
-    }
+    Ok(set)
 }

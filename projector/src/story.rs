@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use futures::TryStreamExt;
@@ -22,12 +23,15 @@ use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use crate::bookkeeping::{Claim, GenerationId};
+use crate::Options;
+use crate::bookkeeping::GenerationId;
 use crate::database;
 use crate::fold::{Fold, Taken};
 use crate::generation;
 use crate::projection::Projection;
 use crate::projections::Definition;
+use crate::quarantine::Exceptions;
+use crate::slice::Slice;
 use crate::table::{COPY_END, COPY_HEAD, Rows};
 use crate::writer::Writer;
 
@@ -165,7 +169,9 @@ impl World {
     async fn begin<P: Projection>(&self) -> GenerationId {
         let mut connection = database::connect(&self.address).await.unwrap();
         let definition = Definition::of::<P>();
-        generation::begin_rebuild(&mut connection, &definition, None).await.unwrap()
+        generation::begin_rebuild(&mut connection, &definition, &Options::default(), None)
+            .await
+            .unwrap()
     }
 
     async fn inside(&self, generation: GenerationId) -> PgConnection {
@@ -174,8 +180,10 @@ impl World {
 
     async fn writer(&self, generation: GenerationId) -> Writer {
         let (journal, holder) = (self.journal.clone(), ids::new_id());
-        let claim = Claim::TakeOver;
-        let writer = Writer::acquire(&self.address, journal, generation, false, holder, claim);
+        // Whoever wrote before is dead.
+        let patience = Duration::ZERO;
+        let writer =
+            Writer::acquire(&self.address, journal, generation, Slice::WHOLE, holder, patience);
         writer.await.unwrap().unwrap()
     }
 
@@ -236,7 +244,7 @@ impl World {
     }
 
     async fn copy<P: Projection>(&self, generation: GenerationId, events: &[Recorded]) {
-        let none = std::collections::HashSet::new();
+        let none = Exceptions::default();
         let mut fold = Fold::<P>::new(vec![], &none);
         for event in events {
             assert_eq!(fold.take(event), Taken::Done);

@@ -1,4 +1,4 @@
-//! Moves one generation forward: takes what the subscription delivers, batch by batch.
+//! Moves one slice of a generation forward: takes what the subscription delivers, batch by batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use journal::{Delivery, Filter, Journal, Position, Recorded, Subscription, ids};
 use schemas::Aggregate;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::board::{Board, Step};
 use crate::failure::Failure;
-use crate::fold::Tally;
 use crate::generation;
 use crate::projection::Projection;
 use crate::writer::Writer;
@@ -30,12 +30,14 @@ pub(crate) struct Context {
     pub(crate) holder: Uuid,
     pub(crate) stop: CancellationToken,
     /// Told when somebody waits for a projection.
-    pub(crate) wanted: Arc<HashMap<ProjectionName, Notify>>,
+    pub(crate) wanted: Arc<HashMap<ProjectionName, watch::Sender<()>>>,
+    /// Told when processes came or went, or gave work back.
+    pub(crate) fleet: Arc<Notify>,
 }
 
 impl Context {
     pub(crate) fn new(address: PgConnectOptions, journal: Journal, options: Options) -> Self {
-        let wanted = ProjectionName::ALL.map(|name| (name, Notify::new()));
+        let wanted = ProjectionName::ALL.map(|name| (name, watch::Sender::new(())));
         Self {
             address: Arc::new(address),
             journal,
@@ -43,108 +45,27 @@ impl Context {
             holder: ids::new_id(),
             stop: CancellationToken::new(),
             wanted: Arc::new(HashMap::from(wanted)),
+            fleet: Arc::default(),
         }
     }
 }
 
-/// What a worker is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// It has not got to the database yet.
-    Starting,
-    /// It writes the generation that readers see.
-    Live,
-    /// It builds a new generation.
-    Building,
-    /// Another process writes; it waits in case that one dies.
-    Standby,
-    /// It has ended.
-    Stopped,
-}
-
-/// How a worker is doing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WorkerStatus {
-    /// Which projection it works on.
-    pub projection: ProjectionName,
-    /// What it is doing.
-    pub role: Role,
-    /// Which generation it writes.
-    pub generation: Option<i64>,
-    /// Everything up to here is in the rows.
-    pub position: Position,
-    /// Whether it had nothing left to do.
-    pub caught_up: bool,
-    /// How long after it was recorded the last event came into its rows.
-    pub delay: TimeDelta,
-    /// What is wrong right now, if anything is; it is tried again for ever.
-    pub last_error: Option<String>,
-    /// What has happened since the process started.
-    pub stats: Stats,
-}
-
-/// What has happened since a process started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Events folded into rows.
-    pub events_applied: u64,
-    /// Events that were in their rows already, and were dropped.
-    pub duplicates_dropped: u64,
-    /// Gaps found and filled. Must stay 0: each is a defect of the store or of the way from it.
-    pub gaps_healed: u64,
-    /// Streams quarantined.
-    pub streams_quarantined: u64,
-    /// Transactions with events in them.
-    pub batches: u64,
-    /// How often another process took over.
-    pub takeovers: u64,
-}
-
-impl WorkerStatus {
-    pub(crate) fn starting(projection: ProjectionName) -> Self {
-        Self {
-            projection,
-            role: Role::Starting,
-            generation: None,
-            position: Position::START,
-            caught_up: false,
-            delay: TimeDelta::zero(),
-            last_error: None,
-            stats: Stats::default(),
-        }
-    }
-
-    fn count(&mut self, tally: Tally) {
-        self.stats.events_applied += tally.applied;
-        self.stats.duplicates_dropped += tally.duplicates;
-        self.stats.gaps_healed += tally.gaps_healed;
-        self.stats.streams_quarantined += tally.quarantined;
-    }
-}
-
-/// How a worker came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It was asked to.
-    Stopped,
-    /// What it built is live now.
-    Promoted,
-}
-
-/// One worker at its generation.
+/// One worker at its slice.
 pub(crate) struct Worker<'a> {
     writer: Writer,
     context: &'a Context,
-    status: &'a watch::Sender<WorkerStatus>,
+    board: &'a Board,
+    stop: &'a CancellationToken,
+    wanted: watch::Receiver<()>,
     caught_up: bool,
     /// Whether something was written since the last heartbeat.
     busy: bool,
-    /// When the next promotion may be tried.
-    promote_from: Instant,
 }
 
-/// Readers wait while a promotion is tried, so one that failed is not tried again at once.
-const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
+/// So long quarantined streams are tried again before anything else is done …
+const AT_THE_START: Duration = Duration::from_millis(500);
+/// … and so long after each batch.
+const IN_BETWEEN: Duration = Duration::from_millis(50);
 
 /// So long a heartbeat waits for the event store: it must not look dead because the store is.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
@@ -153,21 +74,20 @@ impl<'a> Worker<'a> {
     pub(crate) fn new(
         writer: Writer,
         context: &'a Context,
-        status: &'a watch::Sender<WorkerStatus>,
+        board: &'a Board,
+        stop: &'a CancellationToken,
     ) -> Self {
-        let promote_from = Instant::now();
-        Self { writer, context, status, caught_up: false, busy: false, promote_from }
+        let wanted = context.wanted[&writer.hold.generation.projection].subscribe();
+        Self { writer, context, board, stop, wanted, caught_up: false, busy: false }
     }
 
-    /// Works until it is stopped, or, if it is building, until what it builds has been promoted.
+    /// Works until it is stopped, and gives the slice back.
     ///
     /// # Errors
     /// [`Failure::Lost`] when another process has taken over. Anything else may be tried again
     /// with a new worker, which begins where this one got to.
-    pub(crate) async fn run<P: Projection>(mut self) -> Result<End, Failure> {
-        let building = !self.writer.live;
-        let tally = self.writer.retry_quarantined::<P>().await?;
-        self.report(|status| status.count(tally));
+    pub(crate) async fn run<P: Projection>(mut self) -> Result<(), Failure> {
+        self.retry::<P>(AT_THE_START).await?;
         let filter = Filter::categories(&[P::Source::CATEGORY]);
         let mut subscription = self.context.journal.subscribe(filter, self.writer.hold.position);
         let mut heartbeat = heartbeat(self.context.options.heartbeat);
@@ -175,70 +95,73 @@ impl<'a> Worker<'a> {
             match self.next(&mut subscription, &mut heartbeat).await {
                 Next::Stop => {
                     self.writer.release().await;
-                    return Ok(End::Stopped);
+                    return Ok(());
                 }
                 Next::Batch(batch) => self.take::<P>(batch).await?,
                 Next::Heartbeat if self.busy => self.busy = false,
                 Next::Heartbeat | Next::Wanted => self.beat::<P>().await?,
             }
-            if building && self.promote::<P>().await? {
-                self.report(|_| {});
-                self.writer.release().await;
-                return Ok(End::Promoted);
-            }
+            self.retry::<P>(IN_BETWEEN).await?;
         }
     }
 
-    async fn promote<P: Projection>(&mut self) -> Result<bool, Failure> {
-        if !self.caught_up || Instant::now() < self.promote_from {
-            return Ok(false);
+    /// Tries quarantined streams that this build has not tried yet.
+    async fn retry<P: Projection>(&mut self, limit: Duration) -> Result<(), Failure> {
+        if self.writer.has_untried() {
+            let caught_up = self.has_caught_up();
+            let tally = self.writer.retry_untried::<P>(limit, caught_up).await?;
+            self.report(Step { tally, delay: None });
         }
-        let promoted = generation::promote::<P>(&mut self.writer).await?;
-        self.promote_from = Instant::now() + BETWEEN_PROMOTIONS;
-        Ok(promoted)
+        Ok(())
     }
 
-    async fn next(&self, subscription: &mut Subscription, heartbeat: &mut Interval) -> Next {
-        let wanted = &self.context.wanted[&self.writer.hold.generation.projection];
+    /// Whether nothing is left to do. What readers do not see yet had better be complete first.
+    fn has_caught_up(&self) -> bool {
+        self.caught_up && (self.writer.hold.seen.live || !self.writer.has_untried())
+    }
+
+    async fn next(&mut self, subscription: &mut Subscription, heartbeat: &mut Interval) -> Next {
         tokio::select! {
             biased;
-            () = self.context.stop.cancelled() => Next::Stop,
-            _ = heartbeat.tick() => Next::Heartbeat,
-            () = wanted.notified() => Next::Wanted,
+            () = self.stop.cancelled() => Next::Stop,
+            // Before the others: a heartbeat may take longer than the time between two, and
+            // readers may ask all the time. What they wait for is in here.
             batch = subscription.next_batch(self.context.options.batch) => Next::Batch(batch),
+            _ = heartbeat.tick() => Next::Heartbeat,
+            // (The other end is in our own context.)
+            _ = self.wanted.changed() => Next::Wanted,
         }
     }
 
     async fn take<P: Projection>(&mut self, batch: Vec<Delivery>) -> Result<(), Failure> {
         // A batch that is not full means that nothing more was waiting.
         let full = batch.len() >= self.context.options.batch;
+        let slice = self.writer.hold.slice;
         let mut to = self.writer.hold.position;
         let mut events = Vec::with_capacity(batch.len());
         let mut caught_up = self.caught_up && !full;
         for delivery in batch {
             to = delivery.position().map_or(to, |position| position.max(to));
             match delivery {
-                Delivery::Event(event) => events.push(event),
-                Delivery::Checkpoint(_) => {}
+                Delivery::Event(event) if slice.has(&event.stream) => events.push(event),
+                // Of another slice.
+                Delivery::Event(_) | Delivery::Checkpoint(_) => {}
                 Delivery::CaughtUp => caught_up = true,
             }
         }
         self.busy = true;
         self.caught_up = caught_up;
+        let caught_up = self.has_caught_up();
         if events.is_empty() {
             self.writer.advance(to, caught_up).await?;
-            self.report(|_| {});
+            self.report(Step::default());
             return Ok(());
         }
         let tally = self.writer.write::<P>(&events, to, caught_up).await?;
-        let delay = self.delay_of(&events);
-        self.report(|status| {
-            status.count(tally);
-            status.stats.batches += 1;
-            status.delay = delay;
-        });
+        let delay = Some(self.delay_of(&events));
+        self.report(Step { tally, delay });
         tracing::debug!(
-            projection = %P::NAME, events = events.len(), position = %to, "folded a batch"
+            projection = %P::NAME, %slice, events = events.len(), position = %to, "folded a batch"
         );
         Ok(())
     }
@@ -256,8 +179,8 @@ impl<'a> Worker<'a> {
             }
             None => self.caught_up = false,
         }
-        self.writer.advance(to, self.caught_up).await?;
-        self.report(|_| {});
+        self.writer.advance(to, self.has_caught_up()).await?;
+        self.report(Step::default());
         Ok(())
     }
 
@@ -268,7 +191,9 @@ impl<'a> Worker<'a> {
         if head <= at {
             return Some(at);
         }
-        let quiet = generation::is_quiet(journal, P::Source::CATEGORY, at, head).await;
+        let slice = self.writer.hold.slice;
+        let ours = |stream: &schemas::StreamName| slice.has(stream);
+        let quiet = generation::is_quiet(journal, P::Source::CATEGORY, at, head, ours).await;
         quiet.ok()?.then_some(head)
     }
 
@@ -278,16 +203,8 @@ impl<'a> Worker<'a> {
         last.map_or(TimeDelta::zero(), |last| (now - last).max(TimeDelta::zero()))
     }
 
-    fn report(&self, change: impl FnOnce(&mut WorkerStatus)) {
-        let hold = self.writer.hold;
-        self.status.send_modify(|status| {
-            status.role = if self.writer.live { Role::Live } else { Role::Building };
-            status.generation = Some(hold.generation.number);
-            status.position = hold.position;
-            status.caught_up = self.caught_up;
-            status.last_error = None;
-            change(status);
-        });
+    fn report(&self, step: Step) {
+        self.board.stepped(&self.writer.hold, self.has_caught_up(), step);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes the rows of one generation: a batch of events, one transaction, behind a fence.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -8,26 +8,30 @@ use journal::{Journal, Position, Recorded};
 use schemas::StreamName;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::bookkeeping::{self, Claim, GenerationId, Hold, Move};
+use crate::bookkeeping::{self, GenerationId, Hold, Move, Seen};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::fold::{self, Fold, Taken, Tally};
 use crate::projection::{self, Projection, State, Unfoldable};
+use crate::quarantine::{self, Exceptions, attempt};
+use crate::slice::Slice;
 
 /// Longer than any batch should take. A connection whose other end has silently gone is given up.
 const TRANSACTION_LIMIT: Duration = Duration::from_mins(2);
 
-/// The one who may write a generation, until somebody else takes over.
+/// The one who may write a slice of a generation, until somebody else takes over.
 pub(crate) struct Writer {
     pub(crate) connection: PgConnection,
     pub(crate) hold: Hold,
-    /// Whether readers see what is written.
-    pub(crate) live: bool,
     pub(crate) journal: Journal,
-    quarantine: HashSet<StreamName>,
+    /// What happened and is not counted in the bookkeeping yet: the next step takes it along.
+    uncounted: Tally,
+    exceptions: Exceptions,
+    /// Quarantined streams that this build has not tried yet.
+    untried: VecDeque<StreamName>,
 }
 
 /// How rows are written.
@@ -40,43 +44,59 @@ enum Manner {
 }
 
 impl Writer {
-    /// Takes the right to write `generation`; `None` if it may not be taken.
+    /// Takes the right to write `slice` of `generation`; `None` if it may not be taken, because
+    /// somebody holds it who has shown a sign of life within `patience`.
     pub(crate) async fn acquire(
         address: &PgConnectOptions,
         journal: Journal,
         generation: GenerationId,
-        live: bool,
+        slice: Slice,
         holder: Uuid,
-        claim: Claim,
+        patience: Duration,
     ) -> Result<Option<Self>, Failure> {
         let schema = generation.schema();
         let mut connection = database::connect_for_writing(address, &schema).await?;
-        let state = if live { "live" } else { "building" };
         let acquired =
-            bookkeeping::acquire(&mut connection, generation, state, holder, claim).await?;
+            bookkeeping::acquire(&mut connection, generation, slice, holder, patience).await?;
         let Some(hold) = acquired else { return Ok(None) };
-        let quarantine = bookkeeping::quarantined(&mut connection, generation).await?;
-        Ok(Some(Self { connection, hold, live, journal, quarantine }))
+        let (exceptions, untried) = exceptions(&mut connection, &hold).await?;
+        let uncounted = Tally::default();
+        Ok(Some(Self { connection, hold, journal, uncounted, exceptions, untried }))
     }
 
-    /// Folds `events` and moves the checkpoint to `to`, in one transaction. What happened.
+    /// Takes the slice again, whoever holds it now.
+    #[cfg(test)]
+    pub(crate) async fn take_over(&mut self, holder: Uuid) -> Result<(), Failure> {
+        let Hold { generation, slice, .. } = self.hold;
+        let patience = Duration::ZERO;
+        let taken =
+            bookkeeping::acquire(&mut self.connection, generation, slice, holder, patience).await?;
+        self.hold = taken.ok_or(Failure::Lost)?;
+        Ok(())
+    }
+
+    /// Folds `events`, which are of streams of this slice, and moves the checkpoint to `to`, in one
+    /// transaction. What happened.
     pub(crate) async fn write<P: Projection>(
         &mut self,
         events: &[Recorded],
         to: Position,
         caught_up: bool,
     ) -> Result<Tally, Failure> {
-        let step = Move { to, caught_up, tell: self.live };
-        match self.transact::<P>(events, step, Manner::Together).await {
+        let step = Move { to, caught_up, tally: self.uncounted };
+        let tally = match self.transact::<P>(events, step, Manner::Together).await {
             Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Data => {
                 tracing::warn!(
                     projection = %P::NAME, %error,
                     "a batch was refused; its rows are written one by one"
                 );
-                self.transact::<P>(events, step, Manner::Apart).await
+                self.transact::<P>(events, step, Manner::Apart).await?
             }
-            other => other,
-        }
+            other => other?,
+        };
+        // What should not happen is counted in the same transaction. The rest may wait.
+        self.uncounted = if is_remarkable(tally) { Tally::default() } else { tally };
+        Ok(tally)
     }
 
     async fn transact<P: Projection>(
@@ -85,55 +105,95 @@ impl Writer {
         step: Move,
         manner: Manner,
     ) -> Result<Tally, Failure> {
-        let Self { connection, hold, journal, quarantine, .. } = self;
+        let Self { connection, hold, journal, exceptions, .. } = self;
         let work = async {
             let mut transaction = connection.begin().await?;
-            bookkeeping::advance(&mut transaction, hold, step).await?;
+            let seen = bookkeeping::advance(&mut transaction, hold, step).await?;
+            let news = news(&mut transaction, hold, seen).await?;
+            let exceptions = news.as_ref().map_or(&*exceptions, |(exceptions, _)| exceptions);
             let mut fold = Fold::<P>::new(
-                P::load(&mut transaction, &fold::keys::<P>(events, quarantine)).await?,
-                quarantine,
+                P::load(&mut transaction, &fold::keys::<P>(events, exceptions)).await?,
+                exceptions,
             );
             for event in events {
                 take(&mut fold, event, journal).await?;
             }
-            save(&mut transaction, &mut fold, manner).await?;
-            let poisoned = fold.poisoned();
-            bookkeeping::quarantine(&mut transaction, hold.generation, poisoned).await?;
+            let refused = save(&mut transaction, &mut fold, manner).await?;
+            quarantine::begin(&mut transaction, hold.generation, fold.poisoned()).await?;
+            let (mut poisoned, mut tally) = fold.finish();
+            for stream in refused {
+                let generation = hold.generation;
+                let tried =
+                    attempt::<P>(&mut transaction, journal, generation, &stream, exceptions);
+                let tried = tried.await?;
+                tally.quarantined += tried.tally.quarantined;
+                poisoned.extend(tried.stuck);
+            }
+            if is_remarkable(tally) {
+                bookkeeping::count(&mut transaction, hold, tally).await?;
+            }
             transaction.commit().await?;
-            Ok::<_, Failure>(fold.finish())
+            Ok::<_, Failure>((poisoned, tally, seen, news))
         };
-        let (poisoned, tally) =
+        let (poisoned, tally, seen, news) =
             timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)??;
-        self.hold.position = step.to;
-        self.quarantine.extend(poisoned.into_iter().map(|poisoned| poisoned.stream));
+        self.stepped(step.to, seen, news);
+        self.exceptions.quarantined.extend(poisoned.into_iter().map(|poisoned| poisoned.stream));
         Ok(tally)
+    }
+
+    /// Remembers what a transaction that has been committed has come to.
+    fn stepped(&mut self, to: Position, seen: Seen, news: Option<News>) {
+        self.hold.position = to;
+        self.hold.seen.live = seen.live;
+        if let Some((exceptions, untried)) = news {
+            self.hold.seen.interventions = seen.interventions;
+            self.exceptions = exceptions;
+            self.untried = untried;
+        }
+        self.uncounted = Tally::default();
     }
 
     /// Moves the checkpoint past events that are not for this projection, or just shows a sign of
     /// life.
     pub(crate) async fn advance(&mut self, to: Position, caught_up: bool) -> Result<(), Failure> {
-        let step = Move { to, caught_up, tell: self.live };
-        let work = bookkeeping::advance(&mut self.connection, &self.hold, step);
-        timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)??;
-        self.hold.position = to;
+        let step = Move { to, caught_up, tally: self.uncounted };
+        let work = async {
+            let seen = bookkeeping::advance(&mut self.connection, &self.hold, step).await?;
+            let news = news(&mut self.connection, &self.hold, seen).await?;
+            Ok::<_, Failure>((seen, news))
+        };
+        let (seen, news) =
+            timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)??;
+        self.stepped(to, seen, news);
         Ok(())
     }
 
-    /// Tries every quarantined stream again, from the event on that could not be folded.
-    pub(crate) async fn retry_quarantined<P: Projection>(&mut self) -> Result<Tally, Failure> {
+    /// Whether there are quarantined streams that this build has not tried yet.
+    pub(crate) fn has_untried(&self) -> bool {
+        !self.untried.is_empty()
+    }
+
+    /// Tries quarantined streams that this build has not tried yet, as many as it can in about the
+    /// time of `limit`. There may be thousands, and live work must not wait for them.
+    pub(crate) async fn retry_untried<P: Projection>(
+        &mut self,
+        limit: Duration,
+        caught_up: bool,
+    ) -> Result<Tally, Failure> {
+        let until = Instant::now() + limit;
         let mut tally = Tally::default();
-        for stream in self.quarantine.clone() {
-            let one = self.retry::<P>(&stream, Manner::Together).await;
-            let one = match one {
-                Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Data => {
-                    self.retry::<P>(&stream, Manner::Apart).await?
-                }
-                other => other?,
-            };
+        while let Some(stream) = self.untried.front().cloned() {
+            // Otherwise somebody has intervened, and there are others to try.
+            let Some(one) = self.retry::<P>(&stream, caught_up).await? else { continue };
+            self.untried.pop_front();
             tally.applied += one.applied;
             if one.quarantined == 0 {
                 tracing::info!(projection = %P::NAME, %stream, "a quarantined stream is readmitted");
-                self.quarantine.remove(&stream);
+                self.exceptions.quarantined.remove(&stream);
+            }
+            if Instant::now() >= until {
+                break;
             }
         }
         Ok(tally)
@@ -142,41 +202,33 @@ impl Writer {
     async fn retry<P: Projection>(
         &mut self,
         stream: &StreamName,
-        manner: Manner,
-    ) -> Result<Tally, Failure> {
-        let Self { connection, hold, live, journal, .. } = self;
-        let mut transaction = connection.begin().await?;
-        let step = Move { to: hold.position, caught_up: false, tell: *live };
-        bookkeeping::advance(&mut transaction, hold, step).await?;
-        let none = HashSet::new();
-        let keys: Vec<_> =
-            crate::projection::id_of::<P>(stream).iter().map(|id| P::key(id)).collect();
-        let states = P::load(&mut transaction, &keys).await?;
-        let next = states.first().map_or(0, |state| state.revision().unsigned_abs() + 1);
-        let mut fold = Fold::<P>::new(states, &none);
-        fold.readmit();
-        let mut events = journal.read(stream, next);
-        loop {
-            match events.try_next().await {
-                Ok(Some(event)) => take(&mut fold, &event, journal).await?,
-                Ok(None) => break,
-                Err(error) if error.is_transient() => return Err(error.into()),
-                // It cannot be read by this build either: leave it as it is.
-                Err(_) => return Ok(Tally { quarantined: 1, ..Tally::default() }),
+        caught_up: bool,
+    ) -> Result<Option<Tally>, Failure> {
+        let Self { connection, hold, journal, exceptions, untried, .. } = self;
+        let work = async {
+            let mut transaction = connection.begin().await?;
+            let tally = Tally::default();
+            let step = Move { to: hold.position, caught_up, tally };
+            let seen = bookkeeping::advance(&mut transaction, hold, step).await?;
+            if let Some(news) = news(&mut transaction, hold, seen).await? {
+                transaction.commit().await?;
+                (*exceptions, *untried) = news;
+                hold.seen = seen;
+                return Ok(None);
             }
-        }
-        save(&mut transaction, &mut fold, manner).await?;
-        if fold.poisoned().is_empty() {
-            bookkeeping::readmit(&mut transaction, hold.generation, stream).await?;
-        }
-        bookkeeping::quarantine(&mut transaction, hold.generation, fold.poisoned()).await?;
-        transaction.commit().await?;
-        Ok(fold.finish().1)
+            let generation = hold.generation;
+            let tried = attempt::<P>(&mut transaction, journal, generation, stream, exceptions);
+            let tried = tried.await?;
+            bookkeeping::count(&mut transaction, hold, tried.tally).await?;
+            transaction.commit().await?;
+            Ok(Some(tried.tally))
+        };
+        timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)?
     }
 
     /// Gives the right to write back.
     pub(crate) async fn release(mut self) {
-        let released = bookkeeping::release(&mut self.connection, &self.hold);
+        let released = bookkeeping::release(&mut self.connection, &self.hold, self.uncounted);
         if let Ok(Err(error)) = timeout(Duration::from_secs(5), released).await {
             tracing::debug!(%error, "could not give a generation back; it will be taken over");
         }
@@ -185,8 +237,34 @@ impl Writer {
     }
 }
 
+/// What a writer works with, as it is now: exceptions, and streams of the slice that are untried.
+type News = (Exceptions, VecDeque<StreamName>);
+
+/// What there is besides events, if somebody has intervened since `hold` was last looked at.
+async fn news(
+    connection: &mut PgConnection,
+    hold: &Hold,
+    seen: Seen,
+) -> Result<Option<News>, Failure> {
+    if seen.interventions == hold.seen.interventions {
+        return Ok(None);
+    }
+    exceptions(connection, hold).await.map(Some)
+}
+
+async fn exceptions(connection: &mut PgConnection, hold: &Hold) -> Result<News, Failure> {
+    let exceptions = Exceptions::load(connection, hold.generation).await?;
+    let untried = quarantine::untried(connection, hold.generation).await?;
+    Ok((exceptions, untried.into_iter().filter(|stream| hold.slice.has(stream)).collect()))
+}
+
+/// Whether something has happened that should not.
+fn is_remarkable(tally: Tally) -> bool {
+    tally.gaps_healed > 0 || tally.quarantined > 0
+}
+
 /// Folds one event, after those of its stream that are missing before it, if any are.
-async fn take<P: Projection>(
+pub(crate) async fn take<P: Projection>(
     fold: &mut Fold<'_, P>,
     event: &Recorded,
     journal: &Journal,
@@ -208,7 +286,7 @@ async fn take<P: Projection>(
             Ok(Some(_) | None) => break,
             Err(error) if error.is_transient() => return Err(error.into()),
             Err(error) => {
-                fold.poison(event, Unfoldable::Unreadable { reason: error.to_string() });
+                fold.unreadable(event, &error);
                 return Ok(());
             }
         }
@@ -222,17 +300,20 @@ async fn take<P: Projection>(
     Ok(())
 }
 
+/// Writes what was folded. The streams whose rows were refused, if they were written apart: their
+/// events are left out.
 async fn save<P: Projection>(
     connection: &mut PgConnection,
     fold: &mut Fold<'_, P>,
     manner: Manner,
-) -> Result<(), Failure> {
+) -> Result<Vec<StreamName>, Failure> {
     let changes = fold.changes();
     if changes.is_empty() {
-        return Ok(());
+        return Ok(vec![]);
     }
     if manner == Manner::Together {
-        return Ok(projection::write::<P>(connection, &changes).await?);
+        projection::write::<P>(connection, &changes).await?;
+        return Ok(vec![]);
     }
     let mut refused = vec![];
     for change in changes {
@@ -242,15 +323,10 @@ async fn save<P: Projection>(
             Ok(()) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
-                refused.push((key, error.to_string()));
+                refused.push(key);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    for (key, reason) in refused {
-        if let Some(change) = fold.refuse(&key, reason) {
-            projection::write::<P>(connection, &[change]).await?;
-        }
-    }
-    Ok(())
+    Ok(refused.iter().filter_map(|key| fold.take_back(key)).collect())
 }

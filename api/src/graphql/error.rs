@@ -102,7 +102,9 @@ pub(crate) fn read_error(ctx: &Context<'_>, cause: &read_model::Error) -> Error 
             tracing::warn!(error = cause as &dyn std::error::Error, "read models unavailable");
             error(Code::Unavailable, cause.to_string())
         }
-        read_model::Error::ForeignCursor => error(Code::BadRequest, cause.to_string()),
+        read_model::Error::ForeignCursor | read_model::Error::NotInThePast(_) => {
+            error(Code::BadRequest, cause.to_string())
+        }
         read_model::Error::BadAddress | read_model::Error::Failed(_) => internal(ctx, cause),
     }
 }

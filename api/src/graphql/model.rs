@@ -19,9 +19,11 @@ mod payment;
 mod personal;
 mod process;
 mod projection;
+mod returns;
 mod sales;
 mod shipment;
 mod stock;
+mod timeline;
 
 pub(crate) use credit_note::CreditNote;
 pub(crate) use customer::{Customer, CustomerTotals};
@@ -43,9 +45,11 @@ pub(crate) use payment::Payment;
 pub(crate) use personal::{Revealed, reveal};
 pub(crate) use process::{Process, ProcessKind, ProcessStatus};
 pub(crate) use projection::Projection;
-pub(crate) use sales::SalesTotals;
+pub(crate) use returns::Return;
+pub(crate) use sales::{SalesByDay, SalesTotals};
 pub(crate) use shipment::Shipment;
 pub(crate) use stock::{Stock, StockAdjustReason, StockLevel, StockMovement, StockPolicy};
+pub(crate) use timeline::OrderMoment;
 
 /// Revisions and counts are far below 2³¹ in any stream that can be read; a GraphQL Int holds them.
 pub(crate) fn small(number: impl TryInto<i32>) -> i32 {

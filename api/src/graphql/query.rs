@@ -10,8 +10,11 @@ mod orders;
 mod past;
 mod processes;
 mod projections;
+mod returns;
 mod sales;
+mod sales_by_day;
 mod stock;
+mod timeline;
 
 use async_graphql::{Error, MergedObject};
 
@@ -26,11 +29,14 @@ pub(crate) struct Query(
     order::OneOrder,
     orders::Orders,
     history::History,
+    timeline::TimelineOfOrder,
+    returns::ReturnList,
     fulfilment_orders::FulfilmentOrders,
     customers::Customers,
     processes::Processes,
     credit_notes::CreditNotes,
     sales::Sales,
+    sales_by_day::SalesByDays,
     stock::Stocks,
     projections::Projections,
 );

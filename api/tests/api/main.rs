@@ -16,6 +16,8 @@ mod changing;
 mod erasing;
 mod finding;
 mod goods;
+mod lists;
+mod metrics;
 mod money;
 mod past;
 mod people;

@@ -35,10 +35,11 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
 ];
 
 /// A package and the only crates of ours that may use it.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("eventstore", &["journal", "cli"]),
     ("aws-lc-rs", &["keyring", "embedded-store"]),
     ("sqlx", &["projector"]),
+    ("zstd", &["projector"]),
     ("async-graphql", &["api"]),
     ("async-graphql-axum", &["api"]),
     ("axum", &["api", "partner-simulator", "embedded-store"]),

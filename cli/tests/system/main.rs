@@ -11,5 +11,6 @@ mod flash_sale;
 mod history;
 mod orders;
 mod privacy;
+mod projections;
 mod roles;
 mod running;

@@ -7,22 +7,25 @@ use std::task::{self, Poll};
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, TryFutureExt as _};
 use tonic::body::BoxBody;
 use tonic::codegen::http::{Request, Response, Version, header};
 use tonic::service::Routes;
 use tower::{Layer, Service};
 
 use super::Problem;
-use crate::protocol::Context;
+use crate::protocol::{Context, Streams, is_of_streams};
 
 /// Puts HTTP beside the gRPC services.
 #[derive(Debug, Clone)]
-pub(crate) struct BesideGrpc(Router);
+pub(crate) struct BesideGrpc {
+    streams: Streams,
+    http: Router,
+}
 
 impl BesideGrpc {
     pub(crate) fn new(context: Arc<Context>) -> Self {
-        Self(super::router(context))
+        Self { streams: Streams(Arc::clone(&context)), http: super::router(context) }
     }
 }
 
@@ -30,13 +33,14 @@ impl Layer<Routes> for BesideGrpc {
     type Service = Both;
 
     fn layer(&self, grpc: Routes) -> Both {
-        Both { grpc, http: self.0.clone() }
+        Both { streams: self.streams.clone(), grpc, http: self.http.clone() }
     }
 }
 
 /// Both protocols.
 #[derive(Debug, Clone)]
 pub(crate) struct Both {
+    streams: Streams,
     grpc: Routes,
     http: Router,
 }
@@ -57,6 +61,10 @@ impl Service<Request<BoxBody>> for Both {
         if is_grpc(&request) && request.version() < Version::HTTP_2 {
             let refused = Problem::NeedsHttp2.into_response().map(tonic::body::boxed);
             return Box::pin(async { Ok(refused) });
+        }
+        if is_grpc(&request) && is_of_streams(request.uri().path()) {
+            let answer = self.streams.call(request);
+            return Box::pin(answer.map_err(|never| match never {}));
         }
         if is_grpc(&request) {
             return Box::pin(self.grpc.call(request));

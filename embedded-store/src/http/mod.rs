@@ -20,9 +20,9 @@ mod stats;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 pub(crate) use self::beside_grpc::BesideGrpc;
@@ -48,8 +48,14 @@ fn router(context: Arc<Context>) -> Router {
         .with_state(context)
 }
 
-async fn nothing_here(uri: Uri) -> impl IntoResponse {
-    Problem::NoSuchPath(uri.path().to_owned())
+/// Without a word for who wants to write, as clients do that speak EventStoreDB's older protocol, or
+/// try whether a server speaks it: they look at the status, and some never read the rest.
+async fn nothing_here(method: Method, uri: Uri) -> Response {
+    if method.is_safe() {
+        Problem::NoSuchPath(uri.path().to_owned()).into_response()
+    } else {
+        StatusCode::NOT_FOUND.into_response()
+    }
 }
 
 async fn read_only() -> impl IntoResponse {

@@ -73,6 +73,14 @@ pub enum Problem {
         /// Its place in the log.
         position: u64,
     },
+    /// The index leads to events that are not there.
+    #[error("{events} events of stream '{stream}' are in the index and not in the log")]
+    Missing {
+        /// Their stream.
+        stream: Arc<str>,
+        /// How many there are.
+        events: u64,
+    },
     /// An event is older than the one before it.
     #[error("the event at position {position} was created before the one that precedes it")]
     Time {

@@ -45,4 +45,6 @@ pub(crate) enum Refused {
     TooManyConsumers,
     /// The group cannot go on: its stream is deleted for ever.
     Dropped,
+    /// The group cannot go on: its filter takes too long.
+    CostlyFilter,
 }

@@ -199,12 +199,15 @@ impl Group {
         self.progress.examined()
     }
 
-    /// Whether another page may be read.
-    pub(crate) fn wants_page(&self) -> bool {
+    /// How many records the next page may have, if one may be read: as many as there is room for, and
+    /// none before that is more than a batch. With small pages the buffer could run dry while
+    /// consumers wait, and what comes next would go before messages that are refused meanwhile.
+    pub(crate) fn wanted(&self) -> Option<usize> {
         let buffered = self.retry.len() + self.fresh.len();
-        !self.consumers.is_empty()
-            && self.settings.buffer().saturating_sub(buffered) > self.settings.batch()
-            && self.held < HELD_BYTES
+        let room = self.settings.buffer().saturating_sub(buffered);
+        let wants =
+            !self.consumers.is_empty() && room > self.settings.batch() && self.held < HELD_BYTES;
+        wants.then_some(room)
     }
 
     pub(crate) fn read(&mut self, read: Read) {

@@ -70,6 +70,10 @@ pub(crate) enum SubscriptionError {
     TooManyConsumers,
     #[error("the group cannot go on")]
     Dropped,
+    #[error(
+        "the filter's regular expression takes too long. Delete the group and create it with another"
+    )]
+    CostlyFilter,
     /// What `$persistentSubscriptionConfig` says cannot be understood.
     #[error("{0}")]
     Misconfigured(String),
@@ -160,6 +164,7 @@ impl Subscriptions {
             Ok((consumer, inbox)) => Ok(Connected { inbox, consumer, commands }),
             Err(Refused::TooManyConsumers) => Err(SubscriptionError::TooManyConsumers),
             Err(Refused::Dropped) => Err(SubscriptionError::Dropped),
+            Err(Refused::CostlyFilter) => Err(SubscriptionError::CostlyFilter),
         }
     }
 

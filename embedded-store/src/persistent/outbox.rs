@@ -17,13 +17,15 @@ pub(crate) enum Outgoing {
     Message(Delivery),
     /// The group was deleted, changed or cannot go on. The last thing a consumer gets.
     Dropped,
+    /// The group cannot go on because of its filter. As final.
+    CostlyFilter,
 }
 
 impl Outgoing {
     fn size(&self) -> usize {
         match self {
             Self::Message(delivery) => delivery.event.size(),
-            Self::Dropped => 0,
+            Self::Dropped | Self::CostlyFilter => 0,
         }
     }
 }

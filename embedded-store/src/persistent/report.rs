@@ -81,6 +81,7 @@ impl Task {
         self.measured.deliveries_before = total;
         let live = newest.is_some() || self.measured.live || connections.is_empty();
         let status = match (live, replaying) {
+            _ if self.fault.is_some() => "Faulted",
             (true, false) => "Live",
             (true, true) => "ReplayingParkedMessages, Live",
             (false, false) => "Behind",

@@ -81,6 +81,8 @@ pub(crate) struct Passed {
 pub(crate) enum SourceError {
     #[error("the stream is deleted for ever")]
     Tombstoned,
+    #[error("the filter's regular expression takes too long")]
+    CostlyFilter,
     #[error(transparent)]
     Unreadable(#[from] ReadError),
 }
@@ -131,6 +133,12 @@ impl Cursor {
                 }
             }
         };
+        if let Cursor::Log { scan, .. } = &page.cursor
+            && scan.has_given_up()
+        {
+            // Some of the page may be there only because nobody knows.
+            return Err(SourceError::CostlyFilter);
+        }
         if !page.end {
             // Pages from memory are there at once, one after the other, however long they took.
             tokio::task::yield_now().await;

@@ -119,8 +119,8 @@ pub(super) struct Task {
     listening: Option<Listening>,
     /// There may be something to read.
     unread: bool,
-    /// It can never go on.
-    faulted: bool,
+    /// Why it can never go on.
+    pub(super) fault: Option<Refused>,
     page: Running<Result<Page, SourceError>>,
     saving: Running<Result<(), WriteError>>,
     has_checkpoint: bool,
@@ -167,7 +167,7 @@ impl Task {
             changed: Arc::default(),
             listening: None,
             unread: true,
-            faulted: false,
+            fault: None,
             page: None,
             saving: None,
             has_checkpoint: checkpoint.is_some(),
@@ -202,7 +202,7 @@ impl Task {
                 Woken::Nothing => {}
             }
         }
-        self.drop_consumers();
+        self.drop_consumers(&|| Outgoing::Dropped);
         if let Some((closing, reply)) = self.closed.take() {
             if closing == Closing::Save {
                 self.save_the_last().await;
@@ -220,14 +220,17 @@ impl Task {
                 None => std::future::pending().await,
             }
         };
+        // What was read is handed out before more answers are heard, and answers are heard before
+        // more is read: what they refuse goes first then.
         tokio::select! {
+            biased;
             () = self.stopping.cancelled() => Woken::Stopping,
-            command = self.commands.recv() => Woken::Command(command),
             page = finished(&mut self.page) => Woken::Page(page),
             saved = finished(&mut self.saving) => Woken::Saved(saved),
             parked = finished(&mut self.parking) => Woken::Parked(parked),
             page = finished(&mut self.replaying) => Woken::Replayed(page),
             () = finished(&mut self.truncating) => Woken::Nothing,
+            command = self.commands.recv() => Woken::Command(command),
             () = self.written.notified() => Woken::Written,
             () = self.changed.notified() => Woken::Nothing,
             () = due => Woken::Nothing,
@@ -254,8 +257,8 @@ impl Task {
 
     fn connect(&mut self, consumer: NewConsumer) -> Result<(ConsumerId, Inbox), Refused> {
         self.let_go();
-        if self.faulted {
-            return Err(Refused::Dropped);
+        if let Some(fault) = self.fault {
+            return Err(fault);
         }
         if self.group.is_full() {
             return Err(Refused::TooManyConsumers);
@@ -327,9 +330,9 @@ impl Task {
         }
     }
 
-    fn drop_consumers(&mut self) {
+    fn drop_consumers(&mut self, why: &dyn Fn() -> Outgoing) {
         for outbox in self.outboxes.values() {
-            outbox.send(Outgoing::Dropped);
+            outbox.send(why());
         }
         let consumers: Vec<ConsumerId> = self.outboxes.keys().copied().collect();
         for id in consumers {
@@ -338,10 +341,13 @@ impl Task {
     }
 
     fn read_on(&mut self) {
-        if self.unread && !self.faulted && self.page.is_none() && self.group.wants_page() {
+        if self.unread
+            && self.fault.is_none()
+            && self.page.is_none()
+            && let Some(limit) = self.group.wanted()
+        {
             self.unread = false;
-            let settings = &self.definition.settings;
-            let (limit, resolve_links) = (settings.batch(), settings.resolve_links);
+            let resolve_links = self.definition.settings.resolve_links;
             let (cursor, storage) = (self.cursor.clone(), self.storage.clone());
             self.page = Some(Box::pin(cursor.read(storage, limit, resolve_links)));
         }
@@ -353,8 +359,16 @@ impl Task {
             Err(SourceError::Unreadable(ReadError::Stopping)) => return,
             Err(error) => {
                 tracing::error!(%error, group = %self.definition.group, "a persistent subscription cannot read on: its consumers are dropped");
-                self.faulted = matches!(error, SourceError::Tombstoned);
-                return self.drop_consumers();
+                self.fault = match error {
+                    SourceError::Tombstoned => Some(Refused::Dropped),
+                    SourceError::CostlyFilter => Some(Refused::CostlyFilter),
+                    SourceError::Unreadable(_) => None,
+                };
+                return if self.fault == Some(Refused::CostlyFilter) {
+                    self.drop_consumers(&|| Outgoing::CostlyFilter)
+                } else {
+                    self.drop_consumers(&|| Outgoing::Dropped)
+                };
             }
         };
         self.cursor = page.cursor;

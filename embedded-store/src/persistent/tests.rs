@@ -340,9 +340,9 @@ fn refused_messages_share_one_reason() {
 #[test]
 fn nothing_is_read_ahead_for_nobody() {
     let mut bench = Bench::new(Strategy::RoundRobin);
-    assert!(!bench.group.wants_page());
+    assert!(bench.group.wanted().is_none());
     bench.join(1, 2).read(1..=10).ack([1]);
-    assert!(bench.group.wants_page());
+    assert!(bench.group.wanted().is_some());
     bench.leave(1);
     assert_eq!(bench.group.fresh_count(), 0);
     assert_eq!(bench.group.examined(), Some(3), "what was handed out is kept");
@@ -354,9 +354,9 @@ fn nothing_is_read_ahead_for_nobody() {
 fn no_more_is_read_than_the_buffer_holds() {
     let mut bench = Bench::new(Strategy::RoundRobin);
     bench.join(1, 1).read(1..=40);
-    assert!(bench.group.wants_page(), "39 wait, and 10 more find room");
+    assert_eq!(bench.group.wanted(), Some(11), "39 wait, and as many more as there is room for");
     bench.read(41..=41);
-    assert!(!bench.group.wants_page());
+    assert_eq!(bench.group.wanted(), None, "not for less than a batch");
 }
 
 #[test]
@@ -464,7 +464,7 @@ impl Model {
         match step {
             Step::Read(count) => self.read(count),
             Step::Pass(count, counts) => {
-                if self.bench.group.wants_page() {
+                if self.bench.group.wanted().is_some() {
                     let from = self.bench.group.examined().unwrap_or(0);
                     if from == self.end {
                         self.end += count;
@@ -528,7 +528,7 @@ impl Model {
 
     fn read(&mut self, count: u64) {
         for _ in 0..count {
-            if !self.bench.group.wants_page() {
+            if self.bench.group.wanted().is_none() {
                 return;
             }
             // Goes on where the group was, which after losing all consumers is further back.

@@ -20,13 +20,16 @@ pub(super) async fn append(
     request: Request<Streaming<AppendReq>>,
 ) -> Result<Response<AppendResp>, Status> {
     let (headers, _, mut messages) = request.into_parts();
-    let target = context.until_stopped(target(&mut messages)).await?;
-    let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
-    context.allow(&headers, Action::Append(&stream)).await?;
-    let expected = convert::expected(target.expected)?;
     let mut held = context.arriving.nothing();
-    let receive = receive(&mut messages, context.max_append_size, &mut held);
-    let events = context.until_stopped(receive).await?;
+    let arriving = async {
+        let target = target(&mut messages).await?;
+        let stream = convert::writable_stream(target.stream_identifier.as_ref())?;
+        context.allow(&headers, Action::Append(&stream)).await?;
+        let expected = convert::expected(target.expected)?;
+        let events = receive(&mut messages, context.max_append_size, &mut held).await?;
+        Ok((stream, expected, events))
+    };
+    let (stream, expected, events) = context.until_stopped(arriving).await?;
     let write = Write { stream: Arc::clone(&stream), expected, change: Change::Append(events) };
     let not_written = |error| status::not_written(&error);
     let receipt = context.storage.submit(write).await.map_err(not_written)?;

@@ -108,12 +108,26 @@ impl Context {
         &self,
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
+        if self.stopping.is_cancelled() {
+            return Err(status::stopping());
+        }
+        // In this order, because most calls go on at once, and then nobody has to be told of a stop.
         tokio::select! {
             biased;
-            () = self.stopping.cancelled() => Err(status::stopping()),
             answer = call => answer,
+            () = self.stopping.cancelled() => Err(status::stopping()),
         }
     }
+}
+
+/// The one service that is asked all the time: it need not be looked for among the others.
+pub(crate) use self::service::Streams;
+
+/// Whether a call is one of [`Streams`].
+pub(crate) fn is_of_streams(path: &str) -> bool {
+    use tonic::server::NamedService;
+    let service = path.strip_prefix('/').and_then(|path| path.strip_prefix(Streams::NAME));
+    service.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The gRPC services.

@@ -21,7 +21,7 @@ use crate::event::{LINK_KIND, Recorded};
 use crate::reading::{
     LogRead, LogStart, LogSubscription, Output, Reached, Reading, StreamRead, StreamSubscription,
 };
-use crate::security::Action;
+use crate::security::{Action, Granted};
 use crate::semantics::filter::{Filter, Subject};
 use crate::semantics::names;
 use crate::storage::{Direction, From, Scan, ticks_now};
@@ -35,6 +35,7 @@ pub(super) async fn read(
 ) -> Result<Response<Responses<ReadResp>>, Status> {
     let (headers, _, request) = request.into_parts();
     let options = request.options.unwrap_or_default();
+    let granted = context.security.granted();
     allow(&context, &headers, &options).await?;
     let form = options.uuid_option.and_then(|option| option.form);
     let mut session = Session {
@@ -44,6 +45,7 @@ pub(super) async fn read(
         reading: begin(&context, &options).await?,
         context,
         headers,
+        granted,
     };
     if let Some(Source::Stream(stream)) = &options.source {
         session.stream = Some(convert::stream_name(stream.stream_identifier.as_ref())?);
@@ -200,6 +202,7 @@ struct Session {
     context: Arc<Context>,
     /// Who reads: links are followed only to where they may.
     headers: MetadataMap,
+    granted: Granted,
     reading: Reading,
     /// The stream that is read, if it is one.
     stream: Option<Arc<str>>,
@@ -209,7 +212,20 @@ struct Session {
 
 impl Session {
     async fn next(&mut self) -> Result<Option<Vec<ReadResp>>, Status> {
-        let page = self.reading.next(&self.context.stopping).await;
+        let page = loop {
+            let page = tokio::select! {
+                biased;
+                page = self.reading.next(&self.context.stopping) => Some(page),
+                () = self.granted.outdated() => None,
+            };
+            if self.granted.is_outdated() {
+                let action = self.stream.as_deref().map_or(Action::ReadLog, Action::Read);
+                self.context.allow(&self.headers, action).await?;
+            }
+            if let Some(page) = page {
+                break page;
+            }
+        };
         let Some(page) = page.map_err(|error| status::not_read(&error))? else { return Ok(None) };
         let mut linked = self.linked(&page).await?.into_iter();
         let messages = page.into_iter().map(|output| {

@@ -46,7 +46,7 @@ pub(super) type Responses<A> = BoxStream<'static, Result<A, Status>>;
 macro_rules! service {
     ($service:ident, $name:literal, { $($method:literal => $shape:ident($handler:path)),+ $(,)? }) => {
         #[derive(Debug, Clone)]
-        pub(super) struct $service(pub(super) std::sync::Arc<$crate::protocol::Context>);
+        pub(crate) struct $service(pub(crate) std::sync::Arc<$crate::protocol::Context>);
 
         impl $service {
             /// The calls it serves.

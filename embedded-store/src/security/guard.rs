@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::access_list::{Settings, StreamAccess, permits};
 use super::action::Action;
 use super::caller::{Caller, Credentials};
@@ -38,6 +40,8 @@ pub(crate) struct Guard {
     /// Whether callers without credentials may be let in by access lists.
     anonymous_streams: bool,
     memory: Mutex<Memory>,
+    /// How often rights have changed, for those who wait for that.
+    changes: watch::Sender<u64>,
 }
 
 impl Guard {
@@ -48,7 +52,22 @@ impl Guard {
         anonymous_streams: bool,
     ) -> Self {
         let memory = Mutex::new(Memory::new(storage.clone()));
-        Self { storage, users, passwords, prints, anonymous_streams, memory }
+        let (changes, _) = watch::channel(0);
+        Self { storage, users, passwords, prints, anonymous_streams, memory, changes }
+    }
+
+    /// How often rights have changed, up to the newest event.
+    pub(super) fn era(&self) -> u64 {
+        self.memory().caught_up().era
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn announce(&self) {
+        let era = self.era();
+        self.changes.send_if_modified(|known| std::mem::replace(known, era) != era);
     }
 
     /// Whether whoever sent this `authorization` header may do this.

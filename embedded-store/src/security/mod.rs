@@ -3,13 +3,15 @@
 //!
 //! In reading order: [`action`] names what can be asked for; [`caller`] who asks, as its headers say;
 //! [`policy`] and [`access_list`] are the rules, pure; [`passwords`] and [`users`] keep what callers
-//! are recognised by; [`guard`] puts these together and has a [`memory`]; [`setup`] makes one from
-//! the options; [`tls`] and [`development`] are about the connection.
+//! are recognised by; [`guard`] puts these together and has a [`memory`]; [`granted`] is about calls
+//! that go on; [`setup`] makes a guard from the options; [`tls`] and [`development`] are about the
+//! connection.
 
 pub(crate) mod access_list;
 pub(crate) mod action;
 pub(crate) mod caller;
 pub(crate) mod development;
+pub(crate) mod granted;
 pub(crate) mod guard;
 mod memory;
 pub(crate) mod passwords;
@@ -19,4 +21,5 @@ pub(crate) mod tls;
 pub(crate) mod users;
 
 pub(crate) use action::Action;
+pub(crate) use granted::Granted;
 pub(crate) use setup::Security;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::access_list::ADMINS;
 use super::action::Action;
 use super::caller::{ADMIN, OPERATORS, OPS};
+use super::granted::{self, Granted};
 use super::guard::{Denial, Guard};
 use super::passwords::{Passwords, Prints};
 use super::users::{NewUser, Users, UsersError};
@@ -17,7 +18,7 @@ use crate::storage::Storage;
 pub(crate) struct Security {
     pub(crate) users: Arc<Users>,
     /// `None`: everybody may do everything.
-    guard: Option<Guard>,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Security {
@@ -36,8 +37,16 @@ impl Security {
             .ok_or(Error::NoAdmin)?;
         let anonymous_streams = authentication.anonymous_streams;
         let prints = Prints::new().map_err(|error| Error::Users(error.into()))?;
+        let committed = storage.committed();
         let guard = Guard::new(storage, Arc::clone(&users), (passwords, prints), anonymous_streams);
+        let guard = Arc::new(guard);
+        tokio::spawn(granted::announce(Arc::downgrade(&guard), committed));
         Ok(Self { users, guard: Some(guard) })
+    }
+
+    /// For a call that goes on after it was let in: taken before that.
+    pub(crate) fn granted(&self) -> Granted {
+        Granted::now(self.guard.as_ref())
     }
 
     /// Whether whoever sent this `authorization` header may do this.

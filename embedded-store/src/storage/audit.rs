@@ -84,8 +84,11 @@ fn created_streams(
     limit: usize,
 ) -> rusqlite::Result<Vec<(Arc<str>, u64)>> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, (SELECT abs(created) FROM event
-                       WHERE event.stream = stream.id ORDER BY revision LIMIT 1)
+        "SELECT name, (SELECT abs(created) FROM event WHERE position = coalesce(
+                         (SELECT position FROM place WHERE place.stream = stream.id
+                          ORDER BY revision LIMIT 1),
+                         (SELECT position FROM recent_place WHERE recent_place.stream = stream.id
+                          ORDER BY revision LIMIT 1)))
          FROM stream WHERE id > (SELECT max(id) FROM stream) - ?1 AND substr(name, 1, 2) <> '$$'
          ORDER BY id DESC LIMIT ?2",
     )?;

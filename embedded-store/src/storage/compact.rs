@@ -136,8 +136,14 @@ fn remove_from(
     removed: &mut Removed,
 ) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "SELECT revision, position, length(metadata) + length(data) FROM event
-         WHERE stream = ?1 AND revision < ?2 ORDER BY revision",
+        "SELECT place.revision, place.position, length(metadata) + length(data)
+         FROM place JOIN event ON event.position = place.position
+         WHERE place.stream = ?1 AND place.revision < ?2
+         UNION ALL
+         SELECT place.revision, place.position, length(metadata) + length(data)
+         FROM recent_place AS place JOIN event ON event.position = place.position
+         WHERE place.stream = ?1 AND place.revision < ?2
+         ORDER BY 1",
     )?;
     let mut rows = statement.query([stream, sql::signed(before)])?;
     let mut end = None;
@@ -154,9 +160,7 @@ fn remove_from(
     let end = if all { before } else { end.unwrap_or(0) };
     // Overwritten first: what becomes of a row's place when rows move is not in our hands.
     sql::scrub_events(connection, stream, end)?;
-    connection
-        .prepare_cached("DELETE FROM event WHERE stream = ?1 AND revision < ?2")?
-        .execute([stream, sql::signed(end)])?;
+    sql::delete_events(connection, stream, end)?;
     sql::set_first(connection, stream, end)?;
     Ok(all)
 }

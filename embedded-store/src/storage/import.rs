@@ -155,6 +155,7 @@ impl<'a> Importer<'a> {
     /// Brings what was written to the disk.
     pub(crate) fn finish(&mut self) -> rusqlite::Result<()> {
         if self.events > 0 {
+            sql::settle_places(self.connection)?;
             self.connection.execute_batch("COMMIT")?;
         }
         (self.events, self.bytes) = (0, 0);

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::schema::{EVENT, FORMAT, set_format};
+use super::schema::{EVENT, FORMAT, PLACES, set_format};
 
 /// Events moved in one transaction at most.
 const EVENTS: usize = 2_000;
@@ -11,24 +11,93 @@ const EVENTS: usize = 2_000;
 /// Bytes of payload after which a transaction takes no further event.
 const BYTES: i64 = 8 * 1024 * 1024;
 
+/// Places copied in one transaction.
+const COPIED: usize = 50_000;
+
 /// Events between two lines in the log of the process.
 const REPORTED: usize = 200_000;
 
+/// The events of format 1 that have no checksum yet.
+const OLD_EVENTS: &str = "event_1";
+
+/// The index of format 2.
+const OLD_INDEX: &str = "event_by_place";
+
 /// Whether a migration began and did not end.
 pub(super) fn is_unfinished(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(exists(connection, OLD_EVENTS)? || exists(connection, OLD_INDEX)?)
+}
+
+fn exists(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let found = connection
-        .query_row("SELECT 1 FROM sqlite_schema WHERE name = 'event_1'", [], |_| Ok(()))
+        .query_row("SELECT 1 FROM sqlite_schema WHERE name = ?1", [name], |_| Ok(()))
         .optional()?;
     Ok(found.is_some())
 }
 
-/// From format 1, which has no checksums. From the first transaction on the number of the format is
-/// the new one, so that an older version refuses the half-moved data.
-pub(super) fn from_format_1(connection: &Connection, found: u32) -> rusqlite::Result<()> {
-    if found < FORMAT {
-        tracing::info!("the event store's data have an older format: every event gets a checksum");
-        begin(connection)?;
+/// From any older format, or on from where a migration was interrupted. From the first transaction on
+/// the number of the format is the new one, so that an older version refuses the half-moved data.
+pub(super) fn run(connection: &Connection, found: u32) -> rusqlite::Result<()> {
+    match found {
+        1 => begin(connection)?,
+        older if older < FORMAT => begin_places(connection)?,
+        _ => {}
     }
+    if exists(connection, OLD_INDEX)? {
+        copy_places(connection)?;
+    }
+    if exists(connection, OLD_EVENTS)? {
+        add_checksums(connection)?;
+    }
+    Ok(())
+}
+
+fn begin_places(connection: &Connection) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(PLACES)?;
+    set_format(&transaction)?;
+    transaction.commit()
+}
+
+/// From format 2, which has an index where there are tables now.
+fn copy_places(connection: &Connection) -> rusqlite::Result<()> {
+    tracing::info!("the event store's data have an older format: their index is written anew");
+    let mut last: (i64, i64) = connection
+        .query_row(
+            "SELECT stream, revision FROM place ORDER BY stream DESC, revision DESC LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?
+        .unwrap_or((i64::MIN, i64::MIN));
+    loop {
+        let transaction = connection.unchecked_transaction()?;
+        let copied = transaction
+            .prepare_cached(
+                "INSERT INTO place (stream, revision, position)
+                 SELECT stream, revision, position FROM event INDEXED BY event_by_place
+                 WHERE (stream, revision) > (?1, ?2) ORDER BY stream, revision LIMIT ?3",
+            )?
+            .execute((last.0, last.1, i64::try_from(COPIED).unwrap_or(i64::MAX)))?;
+        transaction.commit()?;
+        if copied == 0 {
+            break;
+        }
+        last = connection.query_row(
+            "SELECT stream, revision FROM place ORDER BY stream DESC, revision DESC LIMIT 1",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+    }
+    // The index holds nothing that would have to be destroyed, so its pages need not be overwritten.
+    connection.pragma_update(None, "secure_delete", false)?;
+    connection.execute_batch("DROP INDEX event_by_place")?;
+    connection.pragma_update(None, "secure_delete", true)
+}
+
+/// From format 1, which has no checksums.
+fn add_checksums(connection: &Connection) -> rusqlite::Result<()> {
+    tracing::info!("the event store's data have an older format: every event gets a checksum");
     let (mut moved, mut reported) = (0, 0);
     while let Some(end) = end_of_batch(connection)? {
         moved += move_events(connection, end)?;
@@ -49,6 +118,7 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
          ALTER TABLE stream ADD COLUMN first INTEGER NOT NULL DEFAULT 0;",
     )?;
     transaction.execute_batch(EVENT)?;
+    transaction.execute_batch(PLACES)?;
     set_format(&transaction)?;
     transaction.commit()
 }
@@ -82,6 +152,12 @@ fn move_events(connection: &Connection, end: i64) -> rusqlite::Result<usize> {
                metadata, data
              FROM event_1 CROSS JOIN stream ON stream.id = event_1.stream
              WHERE position <= ?1 ORDER BY position",
+        )?
+        .execute([end])?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO place (stream, revision, position)
+             SELECT stream, revision, position FROM event_1 WHERE position <= ?1",
         )?
         .execute([end])?;
     let removed =
@@ -170,6 +246,46 @@ mod tests {
         let directory = DataDir::open(Some(old.path())).unwrap();
         check(&schema::open_writer(&directory, false).unwrap());
         // And once more, with nothing left to do.
+        check(&schema::open_writer(&directory, false).unwrap());
+    }
+
+    /// A directory of format 2, without its `event_1`: what a finished migration from format 1 left.
+    fn directory_with_index() -> TempDir {
+        let old = old_directory();
+        let directory = DataDir::open(Some(old.path())).unwrap();
+        let connection = schema::open_writer(&directory, false).unwrap();
+        connection
+            .execute_batch(
+                "DROP TABLE place; DROP TABLE recent_place;
+                 CREATE UNIQUE INDEX event_by_place ON event (stream, revision);
+                 PRAGMA user_version = 2;",
+            )
+            .unwrap();
+        old
+    }
+
+    #[test]
+    fn the_index_of_an_old_directory_becomes_a_table() {
+        let old = directory_with_index();
+        let directory = DataDir::open(Some(old.path())).unwrap();
+        check(&schema::open_writer(&directory, false).unwrap());
+        check(&schema::open_writer(&directory, false).unwrap());
+    }
+
+    #[test]
+    fn an_index_that_was_copied_in_part_is_copied_to_its_end() {
+        let old = directory_with_index();
+        let directory = DataDir::open(Some(old.path())).unwrap();
+        let connection = Connection::open(directory.database()).unwrap();
+        begin_places(&connection).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO place SELECT stream, revision, position FROM event
+                 ORDER BY stream, revision LIMIT 1234",
+            )
+            .unwrap();
+        assert!(is_unfinished(&connection).unwrap());
+        drop(connection);
         check(&schema::open_writer(&directory, false).unwrap());
     }
 

@@ -49,7 +49,7 @@ pub(crate) use self::scan::{Item, Scan};
 use self::tail::Tail;
 pub(crate) use self::verify::{Findings, verify};
 pub(crate) use self::writer::ticks_now;
-use self::writer::{Memory, Message, Reply, Writer};
+use self::writer::{Answering, Memory, Message, Reply, Writer};
 pub(crate) use self::writer::{Progress, Step};
 use crate::error::{Error, Failure};
 use crate::event::{Proposed, Recorded};
@@ -178,6 +178,7 @@ impl Storage {
             memory,
             tail: Arc::clone(&tail),
             counters: Arc::clone(&counters),
+            answering: Answering::start(),
             committed,
             failure,
             unclean: folded != Folded::Yes,

@@ -65,7 +65,29 @@ pub(crate) fn insert_event(
             &*event.metadata,
             &*event.data,
         ])?;
+    connection
+        .prepare_cached(
+            "INSERT INTO recent_place (stream, revision, position) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([stream, signed(event.revision), signed(event.position)])?;
     Ok(())
+}
+
+/// How many places are among the recent ones.
+pub(crate) fn recent_places(connection: &Connection) -> rusqlite::Result<usize> {
+    let count = connection.query_row("SELECT count(*) FROM recent_place", [], |row| row.get(0))?;
+    Ok(usize::try_from(unsigned(count)).unwrap_or(usize::MAX))
+}
+
+/// Moves the recent places to where all others are.
+pub(crate) fn settle_places(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO place (stream, revision, position)
+             SELECT stream, revision, position FROM recent_place ORDER BY stream, revision",
+        )?
+        .execute([])?;
+    connection.prepare_cached("DELETE FROM recent_place")?.execute([]).map(|_| ())
 }
 
 /// The checksum of an event as it is written.
@@ -102,9 +124,31 @@ pub(crate) fn scrub_events(
                  position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
                  is_json, -created, zeroblob(length(metadata)), zeroblob(length(data))),
                metadata = zeroblob(length(metadata)), data = zeroblob(length(data))
-             WHERE stream = ?1 AND revision < ?2 AND created >= 0",
+             WHERE created >= 0 AND position IN (
+               SELECT position FROM place WHERE stream = ?1 AND revision < ?2
+               UNION ALL
+               SELECT position FROM recent_place WHERE stream = ?1 AND revision < ?2)",
         )?
         .execute(params![stream, signed(before)])
+}
+
+/// Removes the events of a stream before a revision.
+pub(crate) fn delete_events(
+    connection: &Connection,
+    stream: i64,
+    before: u64,
+) -> rusqlite::Result<()> {
+    for statement in [
+        "DELETE FROM event WHERE position IN (
+           SELECT position FROM place WHERE stream = ?1 AND revision < ?2
+           UNION ALL
+           SELECT position FROM recent_place WHERE stream = ?1 AND revision < ?2)",
+        "DELETE FROM place WHERE stream = ?1 AND revision < ?2",
+        "DELETE FROM recent_place WHERE stream = ?1 AND revision < ?2",
+    ] {
+        connection.prepare_cached(statement)?.execute([stream, signed(before)])?;
+    }
+    Ok(())
 }
 
 /// Folds the write-ahead log into the database and empties it. False when a reader that stays too
@@ -119,7 +163,10 @@ pub(crate) fn empty_write_ahead_log(connection: &Connection) -> rusqlite::Result
 /// The newest revision of a stream; [`TOMBSTONE`] if it was ended for ever.
 pub(crate) fn last_revision(connection: &Connection, stream: i64) -> rusqlite::Result<Option<u64>> {
     let last: Option<i64> = connection
-        .prepare_cached("SELECT max(revision) FROM event WHERE stream = ?1")?
+        .prepare_cached(
+            "SELECT coalesce((SELECT max(revision) FROM recent_place WHERE stream = ?1),
+                             (SELECT max(revision) FROM place WHERE stream = ?1))",
+        )?
         .query_row([stream], |row| row.get(0))?;
     Ok(last.map(unsigned))
 }
@@ -131,7 +178,11 @@ pub(crate) fn event_at(
     revision: u64,
 ) -> rusqlite::Result<Option<(Uuid, u64)>> {
     connection
-        .prepare_cached("SELECT id, position FROM event WHERE stream = ?1 AND revision = ?2")?
+        .prepare_cached(
+            "SELECT id, position FROM event WHERE position = coalesce(
+               (SELECT position FROM recent_place WHERE stream = ?1 AND revision = ?2),
+               (SELECT position FROM place WHERE stream = ?1 AND revision = ?2))",
+        )?
         .query_row([stream, signed(revision)], |row| Ok((uuid(row, 0)?, unsigned(row.get(1)?))))
         .optional()
 }
@@ -212,8 +263,11 @@ fn first_created_after(
 ) -> rusqlite::Result<u64> {
     // What stands at a revision, or next after it where compaction left a gap.
     let mut statement = connection.prepare_cached(
-        "SELECT revision, created FROM event WHERE stream = ?1 AND revision >= ?2
-         ORDER BY revision LIMIT 1",
+        "SELECT revision, created FROM event WHERE position = coalesce(
+           (SELECT position FROM place WHERE stream = ?1 AND revision >= ?2
+            ORDER BY revision LIMIT 1),
+           (SELECT position FROM recent_place WHERE stream = ?1 AND revision >= ?2
+            ORDER BY revision LIMIT 1))",
     )?;
     let mut end = last + 1;
     while first < end {
@@ -230,27 +284,41 @@ fn first_created_after(
     Ok(end)
 }
 
+/// The events of a stream between two revisions. A place that leads to no event gives a row of
+/// nothing, which is found to be damage.
+macro_rules! in_stream {
+    ($order:literal) => {
+        concat!(
+            "SELECT event.position, event.revision, id, kind, is_json, created, metadata, data,
+               checksum, place.revision
+             FROM place LEFT JOIN event ON event.position = place.position
+             WHERE place.stream = ?1 AND place.revision BETWEEN ?2 AND ?3
+               AND (created IS NULL OR created >= 0 OR checksum <> event_checksum(
+                      event.position, (SELECT name FROM stream WHERE stream.id = ?1),
+                      event.revision, id, kind, is_json, created, metadata, data))
+             UNION ALL
+             SELECT event.position, event.revision, id, kind, is_json, created, metadata, data,
+               checksum, place.revision
+             FROM recent_place AS place LEFT JOIN event ON event.position = place.position
+             WHERE place.stream = ?1 AND place.revision BETWEEN ?2 AND ?3
+               AND (created IS NULL OR created >= 0 OR checksum <> event_checksum(
+                      event.position, (SELECT name FROM stream WHERE stream.id = ?1),
+                      event.revision, id, kind, is_json, created, metadata, data))
+             ORDER BY ",
+            $order
+        )
+    };
+}
+
 /// Statements that return whole events leave out scrubbed ones and share these columns, in this
 /// order; the stream's name comes last where it is selected at all. `CROSS JOIN` keeps the order of
 /// the tables: the log first, then each event's stream.
 ///
 /// A scrubbed event matches its checksum. One that does not has the mark of a scrubbed one by a
 /// flipped bit: it is returned, and then found to be damaged.
-pub(crate) const FORWARDS_IN_STREAM: &str =
-    "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3
-       AND (created >= 0 OR checksum <> event_checksum(
-              position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
-              is_json, created, metadata, data))
-     ORDER BY revision LIMIT ?4";
+pub(crate) const FORWARDS_IN_STREAM: &str = in_stream!("10 LIMIT ?4");
 
-pub(crate) const BACKWARDS_IN_STREAM: &str =
-    "SELECT position, revision, id, kind, is_json, created, metadata, data, checksum FROM event
-     WHERE stream = ?1 AND revision BETWEEN ?2 AND ?3
-       AND (created >= 0 OR checksum <> event_checksum(
-              position, (SELECT name FROM stream WHERE stream.id = ?1), revision, id, kind,
-              is_json, created, metadata, data))
-     ORDER BY revision DESC LIMIT ?4";
+pub(crate) const BACKWARDS_IN_STREAM: &str = in_stream!("10 DESC LIMIT ?4");
 
 pub(crate) const FORWARDS_IN_LOG: &str =
     "SELECT position, revision, event.id, kind, is_json, created, metadata, data, checksum, name

@@ -19,6 +19,10 @@ use crate::semantics::append::{
 use crate::semantics::metadata::{self, Retention};
 use crate::semantics::names;
 
+/// Places that stay among the recent ones until they are moved together. With fewer, more is written
+/// when they are moved, with more, at each commit. Few in tests, so that short histories have both.
+const RECENT_PLACES: usize = if cfg!(test) { 7 } else { 1_024 };
+
 /// Open until [`Transaction::commit`]; if it is dropped before, the writer rolls back.
 pub(super) struct Transaction<'a> {
     connection: &'a Connection,
@@ -52,6 +56,10 @@ impl<'a> Transaction<'a> {
 
     /// Brings it to the disk.
     pub(super) fn commit(self) -> rusqlite::Result<Committed> {
+        if self.memory.recent_places >= RECENT_PLACES {
+            sql::settle_places(self.connection)?;
+            self.memory.recent_places = 0;
+        }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.memory.last_created = self.created;
         Ok(Committed { events: self.events, scrubbed: self.scrubbed > 0 })
@@ -265,6 +273,7 @@ impl<'a> Transaction<'a> {
             data: event.data.clone(),
         };
         sql::insert_event(self.connection, id, &recorded)?;
+        self.memory.recent_places += 1;
         self.memory.last_position = recorded.position;
         self.memory.recent.push(id, event.id, revision);
         head.id = Some(id);

@@ -155,8 +155,9 @@ fn check_event(
     scan.created = scan.created.max(created);
     let indexed: Option<i64> = connection
         .prepare_cached(
-            "SELECT position FROM event INDEXED BY event_by_place
-             WHERE stream = ?1 AND revision = ?2",
+            "SELECT position FROM place WHERE stream = ?1 AND revision = ?2
+             UNION ALL
+             SELECT position FROM recent_place WHERE stream = ?1 AND revision = ?2",
         )?
         .query_row([stream, revision], |row| row.get(0))
         .optional()?;
@@ -188,29 +189,29 @@ fn check_streams(
     findings: &mut Findings,
     progress: &mut dyn FnMut(Progress),
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(
-        "SELECT stream.id, name, first, count(revision), min(revision),
-           max(CASE WHEN revision < ?3 THEN revision END), coalesce(max(revision) = ?3, 0)
-         FROM stream LEFT JOIN event INDEXED BY event_by_place ON event.stream = stream.id
-         WHERE stream.id > ?1 GROUP BY stream.id ORDER BY stream.id LIMIT ?2",
-    )?;
+    let mut statement = connection
+        .prepare("SELECT id, name, first FROM stream WHERE id > ?1 ORDER BY id LIMIT ?2")?;
     let mut after = 0;
     loop {
         let total = connection
             .query_row("SELECT coalesce(max(id), 0) FROM stream", [], |row| row.get(0))
             .map(sql::unsigned)?;
         progress(Progress { phase: Phase::Streams, done: sql::unsigned(after), total });
-        let mut rows = statement.query([after, sql::signed(STREAMS), sql::signed(TOMBSTONE)])?;
+        let mut rows = statement.query([after, sql::signed(STREAMS)])?;
         let mut examined = 0;
         loop {
-            match rows.next() {
+            let checked = match rows.next() {
                 Ok(Some(row)) => {
                     examined += 1;
                     findings.streams += 1;
                     after = row.get(0)?;
-                    check_stream(row, findings)?;
+                    check_stream(connection, row, findings)
                 }
                 Ok(None) => break,
+                Err(error) => Err(error),
+            };
+            match checked {
+                Ok(()) => {}
                 Err(error) if is_corrupt(&error) => {
                     findings.add(Problem::File(error.to_string()));
                     return Ok(());
@@ -224,18 +225,24 @@ fn check_streams(
     }
 }
 
-fn check_stream(row: &Row<'_>, findings: &mut Findings) -> rusqlite::Result<()> {
-    let number = |column| row.get::<_, Option<i64>>(column).map(|it| it.map(sql::unsigned));
+fn check_stream(
+    connection: &Connection,
+    row: &Row<'_>,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
+    let id: i64 = row.get(0)?;
     let Ok(name) = row.get_ref(1)?.as_str() else {
-        findings
-            .add(Problem::File(format!("the name of stream number {:?} is not text", number(0)?)));
+        findings.add(Problem::File(format!("the name of stream number {id} is not text")));
         return Ok(());
     };
     let stream: Arc<str> = name.into();
-    let tombstoned: bool = row.get(6)?;
-    let begin = number(2)?.unwrap_or(0);
-    let events = number(3)?.unwrap_or(0) - u64::from(tombstoned);
-    let (Some(first), Some(last)) = (number(4)?, number(5)?) else {
+    let begin = sql::unsigned(row.get(2)?);
+    let Places { all, missing, tombstoned, ends } = places(connection, id)?;
+    if missing > 0 {
+        findings.add(Problem::Missing { stream: Arc::clone(&stream), events: missing });
+    }
+    let events = all - u64::from(tombstoned);
+    let Some((first, last)) = ends else {
         if !tombstoned {
             findings.add(Problem::Empty { stream });
         }
@@ -248,4 +255,38 @@ fn check_stream(row: &Row<'_>, findings: &mut Findings) -> rusqlite::Result<()> 
         findings.add(Problem::Gap { stream, first, last, events });
     }
     Ok(())
+}
+
+/// What the index says of a stream.
+struct Places {
+    all: u64,
+    /// How many of them lead to no event.
+    missing: u64,
+    tombstoned: bool,
+    /// The first revision and the last, without a tombstone.
+    ends: Option<(u64, u64)>,
+}
+
+fn places(connection: &Connection, stream: i64) -> rusqlite::Result<Places> {
+    connection
+        .prepare_cached(
+            "SELECT count(*), count(*) - count(event.position), coalesce(max(place.revision) = ?2, 0),
+               min(place.revision),
+               max(CASE WHEN place.revision < ?2 THEN place.revision END)
+             FROM (SELECT revision, position FROM place WHERE stream = ?1
+                   UNION ALL
+                   SELECT revision, position FROM recent_place WHERE stream = ?1) AS place
+               LEFT JOIN event ON event.position = place.position",
+        )?
+        .query_row([stream, sql::signed(TOMBSTONE)], |row| {
+            let number = |column| row.get(column).map(sql::unsigned);
+            let ends: (Option<i64>, Option<i64>) = (row.get(3)?, row.get(4)?);
+            let ends = ends.0.zip(ends.1);
+            Ok(Places {
+                all: number(0)?,
+                missing: number(1)?,
+                tombstoned: row.get(2)?,
+                ends: ends.map(|(first, last)| (sql::unsigned(first), sql::unsigned(last))),
+            })
+        })
 }

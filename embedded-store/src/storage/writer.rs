@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use super::compact::{self, Candidate, Removed};
@@ -46,6 +47,43 @@ pub(super) struct Reply {
     pub(super) _bytes: OwnedSemaphorePermit,
 }
 
+type Answers = Vec<(Reply, Result<Written, WriteError>)>;
+
+/// Takes answers to those who wait for them. To wake each of them costs time in which the next commit
+/// could be under way, so that is done elsewhere, where there is such a place.
+pub(super) struct Answering(Option<mpsc::UnboundedSender<Answers>>);
+
+impl Answering {
+    pub(super) fn start() -> Self {
+        let Ok(runtime) = Handle::try_current() else { return Self(None) };
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        runtime.spawn(async move {
+            while let Some(answers) = receiver.recv().await {
+                answer(answers);
+            }
+        });
+        Self(Some(sender))
+    }
+
+    fn send(&self, answers: Answers) {
+        match &self.0 {
+            Some(sender) => {
+                if let Err(unsent) = sender.send(answers) {
+                    answer(unsent.0);
+                }
+            }
+            None => answer(answers),
+        }
+    }
+}
+
+fn answer(answers: Answers) {
+    for (reply, answer) in answers {
+        // The caller may have gone; a write that was made holds all the same.
+        let _ = reply.sender.send(answer);
+    }
+}
+
 pub(super) enum Message {
     Write(Write, Reply),
     /// Compact a little, between two commits.
@@ -81,6 +119,8 @@ pub(crate) struct Progress {
 pub(super) struct Memory {
     pub(super) heads: Heads,
     pub(super) recent: RecentIds,
+    /// Events whose place is among the recent ones, at least those that are.
+    pub(super) recent_places: usize,
     pub(super) last_position: u64,
     pub(super) last_created: u64,
 }
@@ -92,7 +132,8 @@ impl Memory {
         for (stream, id, revision) in sql::newest_ids(connection, RECENT_IDS)?.into_iter().rev() {
             recent.push(stream, id, revision);
         }
-        Ok(Self { heads: Heads::new(HEADS), recent, last_position, last_created })
+        let (heads, recent_places) = (Heads::new(HEADS), sql::recent_places(connection)?);
+        Ok(Self { heads, recent, recent_places, last_position, last_created })
     }
 }
 
@@ -101,6 +142,7 @@ pub(super) struct Writer {
     pub(super) memory: Memory,
     pub(super) tail: Arc<Tail>,
     pub(super) counters: Arc<Counters>,
+    pub(super) answering: Answering,
     pub(super) committed: watch::Sender<u64>,
     pub(super) failure: watch::Sender<Option<Failure>>,
     /// What was destroyed may still stand in the write-ahead log.
@@ -183,10 +225,9 @@ impl Writer {
         };
         match answers {
             Ok(answers) => {
-                for ((_, reply), answer) in batch.into_iter().zip(answers) {
-                    // The caller may have gone; a write that was made holds all the same.
-                    let _ = answer.map(|answer| reply.sender.send(answer));
-                }
+                let answers = batch.into_iter().zip(answers);
+                let answers = answers.filter_map(|((_, reply), answer)| Some((reply, answer?)));
+                self.answering.send(answers.collect());
             }
             Err(error) => {
                 for (_, reply) in batch {

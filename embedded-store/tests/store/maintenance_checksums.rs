@@ -144,20 +144,31 @@ async fn whatever_is_missing_or_out_of_place_is_found() {
         tamper(directory.path(), statement);
         check(directory.path()).problems
     };
+    // With its place in the index.
+    let found_without = async |events: &str| {
+        let directory = filled().await;
+        tamper(directory.path(), &format!("DELETE FROM event WHERE {events}"));
+        tamper(directory.path(), &format!("DELETE FROM recent_place WHERE {events}"));
+        check(directory.path()).problems
+    };
     let a = "stream = (SELECT id FROM stream WHERE name = 'a')";
     let first = position(filled().await.path(), "a", 0);
     assert_eq!(
         found(&format!("DELETE FROM event WHERE {}", at("a", 2))).await,
+        [Problem::Missing { stream: "a".into(), events: 1 }]
+    );
+    let lost = format!("DELETE FROM recent_place WHERE {}", at("a", 4));
+    let not_indexed = Problem::NotIndexed { stream: "a".into(), revision: 4, position: first + 4 };
+    assert_eq!(found(&lost).await, [not_indexed]);
+    assert_eq!(
+        found_without(&at("a", 2)).await,
         [Problem::Gap { stream: "a".into(), first: 0, last: 4, events: 4 }]
     );
     assert_eq!(
-        found(&format!("DELETE FROM event WHERE {}", at("a", 0))).await,
+        found_without(&at("a", 0)).await,
         [Problem::Beginning { stream: "a".into(), first: 1, expected: 0 }]
     );
-    assert_eq!(
-        found(&format!("DELETE FROM event WHERE {a}")).await,
-        [Problem::Empty { stream: "a".into() }]
-    );
+    assert_eq!(found_without(a).await, [Problem::Empty { stream: "a".into() }]);
     let problems = found("DELETE FROM stream WHERE name = 'b'").await;
     assert_eq!(problems[0], Problem::WithoutStream { position: first + 5 });
     let older = format!("UPDATE event SET created = created - 36000000000 WHERE {}", at("b", 2));
@@ -274,8 +285,10 @@ async fn a_stream_whose_metadata_ended_for_ever_refuses_deletes_and_the_server_w
         store.client.set_stream_metadata("a", &options, &metadata).await.unwrap();
     }
     stop(&store.server).await;
-    let end = format!("UPDATE event SET revision = {} WHERE {}", i64::MAX, at("$$a", 1));
-    tamper(directory.path(), &end);
+    for table in ["recent_place", "event"] {
+        let end = format!("UPDATE {table} SET revision = {} WHERE {}", i64::MAX, at("$$a", 1));
+        tamper(directory.path(), &end);
+    }
     let store = store_in(&directory).await;
     let deleted = soon(store.client.delete_stream("a", &DeleteStreamOptions::default())).await;
     let error = deleted.unwrap_err().to_string();

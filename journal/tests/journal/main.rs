@@ -7,6 +7,7 @@ mod expecting;
 mod latency;
 mod misbehaving;
 mod outages;
+mod scanning;
 mod scripted;
 mod store;
 mod streams;

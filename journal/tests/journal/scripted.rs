@@ -170,6 +170,17 @@ pub(crate) mod message {
         [0x08, position, 0x10, position]
     }
 
+    /// The number of events that a read without a limit asks for.
+    pub(crate) const NO_LIMIT: [u8; 10] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+
+    /// An event in `counter-a`, with this for a position and a revision.
+    pub(crate) fn event(position: u8) -> Vec<u8> {
+        let mut event = nested(1, &[]);
+        event.extend(nested(2, &nested(3, b"counter-a")));
+        event.extend([3 << 3, position, 4 << 3, position, 5 << 3, position]);
+        nested(1, &nested(1, &event))
+    }
+
     /// The answer to an append that was carried out: revision 0.
     pub(crate) fn appended(position: u8) -> Vec<u8> {
         let mut success = vec![0x08, 0];

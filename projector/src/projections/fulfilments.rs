@@ -49,6 +49,9 @@ pub struct ProcessRow {
     pub outcome: Option<ProcessOutcome>,
     /// When the order is given up if it is not paid by then; none once it is paid.
     pub payment_deadline: Option<DateTime<Utc>>,
+    /// When something is to happen next by itself: the earlier of the two. A process that is still
+    /// there long after it is stuck.
+    pub next_deadline_at: Option<DateTime<Utc>>,
     /// When its first event was recorded.
     pub started_at: DateTime<Utc>,
     /// When its last event was recorded.
@@ -90,7 +93,7 @@ impl TableRow for Draft {
 
 impl Projection for Fulfilments {
     const NAME: ProjectionName = ProjectionName::Fulfilments;
-    const VERSION: i32 = 2;
+    const VERSION: i32 = 3;
     const TABLES: &'static str = "
         create table fulfilments (
             id uuid not null,
@@ -104,6 +107,7 @@ impl Projection for Fulfilments {
             next_attempt_at timestamptz,
             outcome text check (outcome in ('fulfilled', 'cancelled', 'rejected')),
             payment_deadline timestamptz,
+            next_deadline_at timestamptz,
             started_at timestamptz not null,
             updated_at timestamptz not null,
             revision bigint not null,
@@ -117,6 +121,8 @@ impl Projection for Fulfilments {
         create index fulfilments_started_at on fulfilments (started_at, id);
         create index fulfilments_unfinished on fulfilments (status, started_at, id)
             where status <> 'finished';
+        create index fulfilments_next_deadline_at on fulfilments (next_deadline_at, id)
+            where next_deadline_at is not null;
     ";
     const ROWS: &'static [Table] = &[Draft::TABLE];
     // What the fold remembers is no reader's business.
@@ -162,6 +168,7 @@ impl Projection for Fulfilments {
             next_attempt_at: None,
             outcome: None,
             payment_deadline: None,
+            next_deadline_at: None,
             started_at: recorded.metadata.recorded_at,
             updated_at: recorded.metadata.recorded_at,
             revision: 0,
@@ -238,6 +245,8 @@ impl Draft {
         process.error = trouble.map(|trouble| trouble.error.clone());
         process.next_attempt_at = trouble.and_then(|trouble| trouble.retry_at);
         process.payment_deadline = progress.and_then(Progress::payment_deadline);
+        let times = [process.next_attempt_at, process.payment_deadline];
+        process.next_deadline_at = times.into_iter().flatten().min();
         process.unwinding = progress.map_or(process.unwinding, |p| p.ending.is_some());
         self.memory = progress.map(|progress| Json(Memory::from(progress)));
     }

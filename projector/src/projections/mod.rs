@@ -16,6 +16,9 @@ pub(crate) mod credit_notes;
 mod disputes;
 
 #[cfg(test)]
+mod stories;
+
+#[cfg(test)]
 mod tests;
 
 use crate::ProjectionName;
@@ -41,6 +44,11 @@ impl Definition {
         Self::of::<credit_notes::CreditNotes>(),
     ];
 
+    /// That of the projection called `name`.
+    pub(crate) fn of_name(name: ProjectionName) -> Self {
+        with(name, ItsDefinition)
+    }
+
     pub(crate) const fn of<P: Projection>() -> Self {
         Self {
             name: P::NAME,
@@ -49,6 +57,16 @@ impl Definition {
             indexes: P::INDEXES,
             views: P::VIEWS,
         }
+    }
+}
+
+struct ItsDefinition;
+
+impl With for ItsDefinition {
+    type Output = Definition;
+
+    fn with<P: Projection>(self) -> Definition {
+        Definition::of::<P>()
     }
 }
 

@@ -1,8 +1,10 @@
-//! Orders: their rows and whole documents, their lines, what each location has to do for them, and
-//! what they add up to per customer.
+//! Orders: their rows and whole documents, their lines, what happened to them, what comes back of
+//! them, what each location has to do for them, and what they add up to per customer, and per day and
+//! SKU.
 //!
-//! In reading order: the [`tables`]; the [`document`] and the [`row`] of an order; its [`lines`] and
-//! its [`fulfilment_orders`]; the sums per [customer](customers).
+//! In reading order: the [`tables`]; the [`document`] and the [`row`] of an order; its [`lines`], its
+//! [`timeline`], its [`returns`] and its [`fulfilment_orders`]; the sums per [customer](customers) and
+//! the [`sales`].
 //! The fold is the domain's own: nothing here decides what an event does to an order.
 
 mod tables;
@@ -12,9 +14,15 @@ mod row;
 
 mod lines;
 
+mod timeline;
+
+mod returns;
+
 mod fulfilment_orders;
 
 mod customers;
+
+mod sales;
 
 use std::mem;
 
@@ -34,12 +42,15 @@ pub use customers::CustomerRow;
 pub use fulfilment_orders::FulfilmentOrderRow;
 pub use lines::LineRow;
 pub(crate) use lines::kind_of;
+pub use returns::ReturnRow;
 pub use row::OrderRow;
+pub use timeline::TimelineRow;
 
 use crate::ProjectionName;
 use crate::projection::{Change, Projection, Unfoldable, state};
 use crate::table::{Rows, Table, TableRow};
 use document::{Placing, Progress};
+use returns::AllTimes;
 use row::Stored;
 
 /// A whole order, exactly as the events of its stream up to the row's revision make it.
@@ -82,17 +93,27 @@ pub(crate) struct Head {
 pub(crate) struct Draft {
     pub(crate) head: Head,
     pub(crate) state: OrderState,
+    /// When what became of its returns.
+    returns: AllTimes,
+    /// What happened to it and is not in the table yet.
+    timeline: Vec<TimelineRow>,
 }
 state!(Draft, id: Uuid, in head);
 
 impl Projection for Orders {
     const NAME: ProjectionName = ProjectionName::Orders;
-    const VERSION: i32 = 3;
+    const VERSION: i32 = 4;
     const TABLES: &'static str = tables::TABLES;
     const INDEXES: &'static str = tables::INDEXES;
-    const DERIVED: &'static str = customers::DERIVED;
+    const DERIVED: &'static str = concatcp!(customers::DERIVED, sales::DERIVED);
     const VIEWS: &'static str = tables::VIEWS;
-    const ROWS: &'static [Table] = &[Stored::TABLE, LineRow::TABLE, FulfilmentOrderRow::TABLE];
+    const ROWS: &'static [Table] = &[
+        Stored::TABLE,
+        LineRow::TABLE,
+        TimelineRow::TABLE,
+        ReturnRow::TABLE,
+        FulfilmentOrderRow::TABLE,
+    ];
     type Source = Order;
     type State = Draft;
 
@@ -104,16 +125,19 @@ impl Projection for Orders {
         let recorded_at = recorded.metadata.recorded_at;
         match Order::evolve(Order::initial(), event) {
             OrderState::NotPlaced => Err(Unfoldable::not_first(recorded)),
-            state @ OrderState::Placed(_) => Ok(Draft {
-                head: Head {
+            state @ OrderState::Placed(_) => {
+                let head = Head {
                     id: id.0,
                     recorded_at,
                     updated_at: recorded_at,
                     revision: 0,
                     quarantined: false,
-                },
-                state,
-            }),
+                };
+                let mut draft =
+                    Draft { head, state, returns: AllTimes::default(), timeline: vec![] };
+                draft.remember(recorded);
+                Ok(draft)
+            }
         }
     }
 
@@ -127,6 +151,8 @@ impl Projection for Orders {
         }
         let state = mem::replace(&mut draft.state, OrderState::NotPlaced);
         draft.state = Order::evolve(state, event);
+        returns::note(&mut draft.returns, event, recorded.metadata.recorded_at);
+        draft.remember(recorded);
         Ok(())
     }
 
@@ -138,8 +164,18 @@ impl Projection for Orders {
             const LOAD: &str =
                 concatcp!("select ", OrderDocument::NAMES, " from orders where id = any($1)");
             let documents: Vec<OrderDocument> =
-                sqlx::query_as(LOAD).bind(keys).fetch_all(connection).await?;
-            Ok(documents.into_iter().map(Draft::stored).collect())
+                sqlx::query_as(LOAD).bind(keys).fetch_all(&mut *connection).await?;
+            let with_returns: Vec<Uuid> = documents
+                .iter()
+                .filter(|document| !document.order.returns.is_empty())
+                .map(|document| document.row.id)
+                .collect();
+            let mut returns = returns::load(connection, &with_returns).await?;
+            let drafts = documents.into_iter().map(|document| {
+                let returns = returns.remove(&document.row.id).unwrap_or_default();
+                Draft::stored(document, returns)
+            });
+            Ok(drafts.collect())
         })
     }
 
@@ -152,6 +188,12 @@ impl Projection for Orders {
         for line in lines::all_of(row.id, order) {
             rows.put(&line);
         }
+        for event in &draft.timeline {
+            rows.put(event);
+        }
+        for one in returns::all_of(row.id, order, &draft.returns) {
+            rows.put(&one);
+        }
         let (placing, progress) = document::split(order);
         rows.put(&Stored { row, placing, progress });
     }
@@ -160,13 +202,16 @@ impl Projection for Orders {
         connection: &'a mut PgConnection,
         changes: &'a [Change<'a, Draft>],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(customers::settle(connection, changes))
+        Box::pin(async move {
+            customers::settle(connection, changes).await?;
+            sales::settle(connection, changes).await
+        })
     }
 }
 
 impl Draft {
     /// As it was read.
-    fn stored(OrderDocument { row, order }: OrderDocument) -> Self {
+    fn stored(OrderDocument { row, order }: OrderDocument, returns: AllTimes) -> Self {
         let head = Head {
             id: row.id,
             recorded_at: row.recorded_at,
@@ -174,7 +219,14 @@ impl Draft {
             revision: row.revision,
             quarantined: row.quarantined,
         };
-        Self { head, state: OrderState::Placed(Box::new(order)) }
+        Self { head, state: OrderState::Placed(Box::new(order)), returns, timeline: vec![] }
+    }
+
+    /// Takes down where the order stands after `recorded`, its last event.
+    fn remember(&mut self, recorded: &Recorded) {
+        if let OrderState::Placed(order) = &self.state {
+            self.timeline.push(TimelineRow::after(recorded, self.head.id, order));
+        }
     }
 
     /// The order, once somebody has placed it.

@@ -1,6 +1,7 @@
 //! Folding without a database: continuity, poison, and agreement with the domain's own rules.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::Decider;
@@ -30,6 +31,7 @@ use super::stock_levels::{Draft as Mugs, StockLevels, StockLocationRow, StockRow
 use crate::code::{ProcessKind, ProcessStatus, StockLevel, StockPolicy};
 use crate::fold::{Fold, Taken};
 use crate::projection::{Projection, State, Unfoldable};
+use crate::quarantine::Exceptions;
 
 fn at(second: u64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(second.try_into().unwrap())
@@ -102,7 +104,7 @@ fn mugs_in_table() -> Mugs {
 
 #[test]
 fn an_event_is_folded_once_and_only_after_the_one_before_it() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     assert_eq!(fold.take(&recorded(&mugs(), 1, &received(5))), Taken::Done);
     assert_eq!(fold.take(&recorded(&mugs(), 4, &received(5))), Taken::Gap { from: 2 });
@@ -121,7 +123,7 @@ fn an_event_is_folded_once_and_only_after_the_one_before_it() {
 
 #[test]
 fn closing_an_order_moves_the_row_on_and_no_units() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let closed = StockEvent::Closed(StockClosed { order: OrderId(Uuid::nil()) });
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     assert_eq!(fold.take(&recorded(&mugs(), 2, &closed)), Taken::Done);
@@ -135,7 +137,7 @@ fn closing_an_order_moves_the_row_on_and_no_units() {
 
 #[test]
 fn a_stream_without_a_row_begins_with_its_first_event() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let mut fold = Fold::<StockLevels>::new(vec![], &none);
     assert_eq!(fold.take(&recorded(&mugs(), 2, &received(5))), Taken::Gap { from: 0 });
     assert_eq!(fold.take(&recorded(&mugs(), 0, &received(5))), Taken::Done);
@@ -144,7 +146,7 @@ fn a_stream_without_a_row_begins_with_its_first_event() {
 
 #[test]
 fn after_a_poisoned_event_its_stream_waits_and_others_go_on() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let cups: StreamName = "stock-CUP".parse().unwrap();
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     let mut poison = recorded(&mugs(), 2, &received(5));
@@ -164,7 +166,8 @@ fn after_a_poisoned_event_its_stream_waits_and_others_go_on() {
 
 #[test]
 fn events_of_a_quarantined_stream_are_left_alone() {
-    let quarantine = HashSet::from([mugs()]);
+    let quarantine =
+        Exceptions { quarantined: HashSet::from([mugs()]), ..Exceptions::default() };
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &quarantine);
     assert_eq!(fold.take(&recorded(&mugs(), 7, &received(5))), Taken::Done);
     assert!(fold.changes().is_empty() && fold.poisoned().is_empty());
@@ -172,19 +175,58 @@ fn events_of_a_quarantined_stream_are_left_alone() {
 
 #[test]
 fn a_row_that_is_refused_goes_back_to_what_is_in_the_table() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &none);
     fold.take(&recorded(&mugs(), 2, &received(5)));
-    let row = fold.refuse(&"MUG".to_owned(), "it says no".to_owned()).unwrap().now.clone();
-    let before = mugs_in_table();
-    let stock = StockRow { quarantined: true, ..before.stock };
-    assert_eq!(row, Mugs { stock, ..before });
-    assert_eq!((fold.poisoned()[0].revision, fold.poisoned().len()), (2, 1));
+    let stream = fold.take_back(&"MUG".to_owned());
+    assert_eq!(stream, Some(mugs()));
+    assert!(fold.changes().is_empty() && fold.poisoned().is_empty());
+}
+
+fn without(revisions: impl IntoIterator<Item = u64>) -> Exceptions {
+    let skipped = revisions.into_iter().map(|revision| (mugs(), revision)).collect();
+    Exceptions::only(Arc::new(skipped))
+}
+
+#[test]
+fn an_event_that_is_skipped_moves_the_revision_and_nothing_else() {
+    let exceptions = without([2]);
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &exceptions);
+    let mut poison = recorded(&mugs(), 2, &received(5));
+    poison.metadata.schema_version = 99;
+    for event in [poison, recorded(&mugs(), 3, &received(2))] {
+        assert_eq!(fold.take(&event), Taken::Done);
+    }
+    let [mug] = changed(&fold).try_into().unwrap();
+    assert_eq!((mug.stock.on_hand, mug.stock.revision, mug.movements.len()), (12, 3, 1));
+    assert!(fold.poisoned().is_empty());
+}
+
+#[test]
+fn an_event_that_is_skipped_need_not_come() {
+    let exceptions = without([2, 3]);
+    let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &exceptions);
+    assert_eq!(fold.take(&recorded(&mugs(), 5, &received(5))), Taken::Gap { from: 4 });
+    assert_eq!(fold.take(&recorded(&mugs(), 4, &received(5))), Taken::Done);
+    let [mug] = changed(&fold).try_into().unwrap();
+    assert_eq!((mug.stock.on_hand, mug.stock.revision), (15, 4));
+}
+
+#[test]
+fn a_stream_whose_first_events_are_skipped_begins_after_them() {
+    let exceptions = without([0, 1]);
+    let mut fold = Fold::<StockLevels>::new(vec![], &exceptions);
+    assert_eq!(fold.take(&recorded(&mugs(), 3, &received(7))), Taken::Gap { from: 2 });
+    for revision in 0..3 {
+        assert_eq!(fold.take(&recorded(&mugs(), revision, &received(7))), Taken::Done);
+    }
+    let [mug] = changed(&fold).try_into().unwrap();
+    assert_eq!((mug.stock.on_hand, mug.stock.revision), (7, 2));
 }
 
 #[test]
 fn two_spellings_of_one_id_do_not_share_a_row() {
-    let none = HashSet::new();
+    let none = Exceptions::default();
     let mut fold = Fold::<Payments>::new(vec![], &none);
     let id = Uuid::from_u128(0xabc);
     let event = PaymentEvent::Authorised(authorised());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     CreditNoteRow, CustomerRow, CustomerSort, Error, FulfilmentOrderRow, OrderRow, OrderSort,
-    ProcessRow,
+    OrderThen, ProcessRow, ReturnRow,
 };
 
 /// The place of one row in one sorting. The next page begins right behind it, whatever has been
@@ -34,6 +34,8 @@ pub(super) enum List {
     CustomersByLastOrder = 6,
     CustomersBySpent = 7,
     FulfilmentOrders = 8,
+    Returns = 9,
+    ProcessesByDeadline = 10,
 }
 
 /// A text that is no cursor.
@@ -52,6 +54,28 @@ impl Cursor {
             OrderSort::Total => order.total_minor,
         };
         Self { list: sort.list(), key, id: order.id }
+    }
+
+    /// The place of `order` in a list of orders as of some time, sorted by `sort`.
+    pub fn of_order_then(order: &OrderThen, sort: OrderSort) -> Self {
+        let key = match sort {
+            OrderSort::PlacedAt => order.placed_at.timestamp_micros(),
+            OrderSort::UpdatedAt => order.then.recorded_at.timestamp_micros(),
+            OrderSort::Total => order.total_minor,
+        };
+        Self { list: sort.list(), key, id: order.id }
+    }
+
+    /// The place of `one` in the list of returns.
+    pub fn of_return(one: &ReturnRow) -> Self {
+        Self { list: List::Returns, key: one.requested_at.timestamp_micros(), id: one.id }
+    }
+
+    /// The place of `process` in the list of processes by their next deadlines; none for one that
+    /// has no deadline, and so no place there.
+    pub fn of_process_by_deadline(process: &ProcessRow) -> Option<Self> {
+        let key = process.next_deadline_at?.timestamp_micros();
+        Some(Self { list: List::ProcessesByDeadline, key, id: process.id })
     }
 
     /// The place of `customer` in a list sorted by `sort`.
@@ -118,6 +142,8 @@ impl FromStr for Cursor {
             6 => List::CustomersByLastOrder,
             7 => List::CustomersBySpent,
             8 => List::FulfilmentOrders,
+            9 => List::Returns,
+            10 => List::ProcessesByDeadline,
             _ => return Err(NotACursor),
         };
         let (key, id) = rest.split_at(8);
@@ -131,7 +157,7 @@ impl FromStr for Cursor {
 mod tests {
     use super::*;
 
-    const LISTS: [List; 8] = [
+    const LISTS: [List; 10] = [
         List::OrdersByPlacedAt,
         List::OrdersByUpdatedAt,
         List::OrdersByTotal,
@@ -140,6 +166,8 @@ mod tests {
         List::CustomersByLastOrder,
         List::CustomersBySpent,
         List::FulfilmentOrders,
+        List::Returns,
+        List::ProcessesByDeadline,
     ];
 
     #[test]

@@ -19,6 +19,9 @@ pub enum Error {
     /// The cursor was handed out for another list or another sorting.
     #[error("this cursor belongs to another list or another sorting")]
     ForeignCursor,
+    /// Orders of the past cannot be found by this.
+    #[error("orders as of some time cannot be found by `{0}`; leave out one of the two")]
+    NotInThePast(&'static str),
     /// Postgres refused. A defect, here or there.
     #[error("the read models could not be read")]
     Failed(#[source] sqlx::Error),
@@ -29,7 +32,9 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::NotReady(_) => true,
-            Self::BadAddress | Self::ForeignCursor | Self::Failed(_) => false,
+            Self::BadAddress | Self::ForeignCursor | Self::NotInThePast(_) | Self::Failed(_) => {
+                false
+            }
         }
     }
 }

@@ -12,13 +12,16 @@ mod orders;
 
 mod customers;
 mod fulfilment_orders;
+mod returns;
 mod sales;
+mod sales_by_day;
 
 mod credit_notes;
 mod partners;
 mod processes;
 mod stock;
 
+mod slices;
 mod waiting;
 
 #[cfg(test)]
@@ -31,9 +34,12 @@ pub use reader::{ReadOptions, Reader};
 pub use credit_notes::{CreditTotal, CreditTotalsFilter};
 pub use customers::{CustomerQuery, CustomerSort};
 pub use fulfilment_orders::FulfilmentOrderQuery;
-pub use orders::{OrderCount, OrderFilter, OrderQuery, OrderSort};
-pub use processes::ProcessQuery;
+pub use orders::{OrderCount, OrderFilter, OrderQuery, OrderSort, OrderThen};
+pub use processes::{ProcessQuery, ProcessSort};
+pub use returns::{ListedReturn, ReturnQuery};
 pub use sales::{SalesFilter, SalesTotal};
+pub use sales_by_day::{SalesByDay, SalesByDayQuery, SalesGroup, SalesPlace};
+pub use slices::{SliceState, SliceTally, Verified};
 pub use stock::{StockMovementPlace, StockMovementQuery, StockQuery};
 pub use waiting::{Freshness, Reached};
 
@@ -51,10 +57,11 @@ pub use crate::name::{ProjectionName, UnknownProjection};
 pub use crate::projections::credit_notes::{CreditLineRow, CreditNoteRow};
 pub use crate::projections::fulfilments::ProcessRow;
 pub use crate::projections::orders::{
-    CustomerRow, FulfilmentOrderRow, LineRow, OrderDocument, OrderRow,
+    CustomerRow, FulfilmentOrderRow, LineRow, OrderDocument, OrderRow, ReturnRow, TimelineRow,
 };
 pub use crate::projections::payments::{
     PaymentMovement, PaymentMovementKind, PaymentMovementState, PaymentRow,
 };
 pub use crate::projections::shipments::{ParcelRow, ShipmentRow, TrackingRow};
 pub use crate::projections::stock_levels::{StockLocationRow, StockMovementRow, StockRow};
+pub use crate::status::GenerationState;

@@ -1,13 +1,18 @@
 //! Queries over orders and their lines.
 
+mod as_of;
 mod filter;
 
 use const_format::concatcp;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
+pub use as_of::OrderThen;
+#[cfg(test)]
+pub(super) use as_of::page as page_then;
 pub use filter::OrderFilter;
 
+use self::filter::Tense;
 use super::cursor::List;
 use super::{Cursor, Error, LineRow, OrderDocument, OrderRow, Reader};
 
@@ -78,6 +83,14 @@ pub struct OrderCount {
     pub exact: bool,
 }
 
+impl OrderCount {
+    /// So many were found, where counting ended behind `limit`.
+    fn of(found: i64, limit: u32) -> Self {
+        let count = u32::try_from(found).unwrap_or(limit).min(limit);
+        Self { count, exact: found <= i64::from(limit) }
+    }
+}
+
 pub(super) const ROWS: &str =
     concatcp!("select ", OrderRow::NAMES, " from read_model.orders o where true");
 
@@ -96,28 +109,40 @@ pub(super) fn page(
     query: &OrderQuery,
 ) -> Result<QueryBuilder<Postgres>, Error> {
     let mut sql = QueryBuilder::new(begin);
-    query.filter.narrow(&mut sql);
+    query.filter.narrow(&mut sql, Tense::Now);
     let key = query.sort.column();
-    let (behind, direction) = if query.descending { (" < ", " desc") } else { (" > ", "") };
+    let direction = if query.descending { " desc" } else { "" };
     if let Some(after) = query.after {
-        sql.push(" and (").push(key).push(", o.id)").push(behind).push("(");
-        let id = match query.sort {
-            OrderSort::PlacedAt | OrderSort::UpdatedAt => {
-                let (time, id) = after.time_within(query.sort.list())?;
-                sql.push_bind(time);
-                id
-            }
-            OrderSort::Total => {
-                let (total, id) = after.within(query.sort.list())?;
-                sql.push_bind(total);
-                id
-            }
-        };
-        sql.push(", ").push_bind(id).push(")");
+        behind_cursor(&mut sql, after, query, key)?;
     }
     sql.push(" order by ").push(key).push(direction).push(", o.id").push(direction);
     sql.push(" limit ").push_bind(i64::from(query.limit));
     Ok(sql)
+}
+
+/// Leaves out everything up to `after`, in a list sorted by `key` and the order's id.
+fn behind_cursor(
+    sql: &mut QueryBuilder<Postgres>,
+    after: Cursor,
+    query: &OrderQuery,
+    key: &'static str,
+) -> Result<(), Error> {
+    let behind = if query.descending { " < " } else { " > " };
+    sql.push(" and (").push(key).push(", o.id)").push(behind).push("(");
+    let id = match query.sort {
+        OrderSort::PlacedAt | OrderSort::UpdatedAt => {
+            let (time, id) = after.time_within(query.sort.list())?;
+            sql.push_bind(time);
+            id
+        }
+        OrderSort::Total => {
+            let (total, id) = after.within(query.sort.list())?;
+            sql.push_bind(total);
+            id
+        }
+    };
+    sql.push(", ").push_bind(id).push(")");
+    Ok(())
 }
 
 fn by_ids(begin: &'static str, ids: &[Uuid]) -> QueryBuilder<Postgres> {
@@ -177,11 +202,9 @@ impl Reader {
     ) -> Result<OrderCount, Error> {
         let mut sql =
             QueryBuilder::new("select count(*) from (select 1 from read_model.orders o where true");
-        filter.narrow(&mut sql);
+        filter.narrow(&mut sql, Tense::Now);
         sql.push(" limit ").push_bind(i64::from(limit) + 1).push(") counted");
-        let found: i64 = sql.build_query_scalar().fetch_one(&self.pool).await?;
-        let count = u32::try_from(found).unwrap_or(limit).min(limit);
-        Ok(OrderCount { count, exact: found <= i64::from(limit) })
+        Ok(OrderCount::of(sql.build_query_scalar().fetch_one(&self.pool).await?, limit))
     }
 
     /// The whole order with this id.

@@ -1,14 +1,18 @@
 //! How the database finds orders, the work of locations and customers among thousands: by an index.
 
-use domain::order::{FulfilmentOrderStatus, FulfilmentStatus, PaymentStatus, ReturnStatus};
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::order::{
+    FulfilmentOrderStatus, FulfilmentStatus, PaymentStatus, ReturnProgress, ReturnStatus,
+};
 use private_postgres::Cluster;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Execute, Postgres, QueryBuilder};
 
-use super::orders::{ROWS, page};
+use super::orders::{ROWS, page, page_then};
 use super::{
     Cursor, CustomerQuery, CustomerSort, FulfilmentOrderQuery, OrderFilter, OrderQuery, OrderRow,
-    OrderSort, customers, fulfilment_orders,
+    OrderSort, ReturnQuery, SalesByDayQuery, SalesGroup, SalesPlace, customers, fulfilment_orders,
+    returns, sales_by_day,
 };
 use crate::code::{Code, OrderStatus};
 use crate::database::prepare_for_reading;
@@ -29,12 +33,32 @@ const FILL: &str = "insert into orders (id, number, channel, external_reference,
      case when i % 40 = 0 then $4[1 + i / 40 % array_length($4, 1)] else 'none' end, \
      case when i % 200 = 0 then array['review'] else '{}' end, \
      case when i % 100 = 0 then array['gift', 'vip'] when i % 10 = 0 then array['gift'] else '{}' end, \
-     1, 1, now() - i * 7919::bigint % 30000 * interval '1 minute', now(), \
+     1, 1, now() - i * 7919::bigint % 30000 * interval '1 minute', \
+     now() - (i * 7919::bigint % 30000 - 1) * interval '1 minute', \
      now() - i * 104729::bigint % 30000 * interval '1 minute', 0, false, '{}', '{}' \
      from generate_series(1, 30000) i";
 
 const FILL_LINES: &str = "insert into order_lines \
-     select id, 0, 'SKU-' || total_minor, '', 'goods', 1, 1, 1, 0, 0, 0, 0, 0, 0, 0 from orders";
+     select id, 0, 'SKU-' || total_minor, '', 'goods', 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0 from orders";
+
+/// Five events of each order: it was pending for a day, and nobody's for half of it.
+const FILL_TIMELINE: &str = "insert into order_timeline \
+     select id, n, case n when 0 then 'order-placed' when 1 then 'order-customer-attached' \
+     else 'order-tags-changed' end, recorded_at + n * interval '12 hours', 'client:shop', id, \
+     case when n < 2 then 'pending' else status end, payment_status, fulfilment_status, \
+     return_status, 0, 0, 0, 0, case when n > 0 then customer end, country, \
+     case when cardinality(holds) > 0 then holds end, \
+     case when cardinality(tags) > 0 then tags end \
+     from orders, generate_series(0, 4) n";
+
+const FILL_RETURNS: &str = "insert into returns \
+     select id, gen_random_uuid(), case when total_minor % 40 = 0 then 'requested' \
+     else 'closed' end, 'damaged', 1, 1, 1, 0, 0, placed_at from orders";
+
+const FILL_SALES: &str = "insert into sales_by_day \
+     select date '2020-01-01' + day, 'SKU-' || sku, channel, 'GBP', 'goods', 1, 1, 1, 0, 0, 0, 0 \
+     from generate_series(0, 99) day, generate_series(0, 199) sku, \
+     unnest(array['till', 'web']) channel";
 
 const FILL_WORK: &str = "insert into fulfilment_orders \
      select gen_random_uuid(), id, 'L-' || total_minor % 10, \
@@ -68,7 +92,9 @@ async fn filled(cluster: &Cluster) -> sqlx::Result<PgConnection> {
         .await?;
     sqlx::query(FILL_LINES).execute(&mut connection).await?;
     sqlx::query(FILL_WORK).bind(codes::<FulfilmentOrderStatus>()).execute(&mut connection).await?;
-    sqlx::query(FILL_CUSTOMERS).execute(&mut connection).await?;
+    for fill in [FILL_CUSTOMERS, FILL_TIMELINE, FILL_RETURNS, FILL_SALES] {
+        sqlx::query(fill).execute(&mut connection).await?;
+    }
     sqlx::raw_sql("vacuum analyze").execute(&mut connection).await?;
     prepare_for_reading(&mut connection).await?;
     Ok(connection)
@@ -98,6 +124,8 @@ async fn lists_of_orders_come_out_of_an_index() {
     every_axis_has_an_index(&mut connection).await;
     every_name_has_an_index(&mut connection).await;
     so_have_locations_and_customers(&mut connection).await;
+    so_have_returns_and_sales(&mut connection).await;
+    so_has_every_list_of_the_past(&mut connection).await;
 }
 
 async fn every_sorting_has_an_index(connection: &mut PgConnection) {
@@ -200,5 +228,65 @@ async fn so_have_locations_and_customers(connection: &mut PgConnection) {
     for (sql, index) in cases {
         let plan = plan(connection, sql.unwrap()).await;
         assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    }
+}
+
+async fn so_have_returns_and_sales(connection: &mut PgConnection) {
+    let requested =
+        ReturnQuery { status: vec![ReturnProgress::Requested], ..ReturnQuery::default() };
+    for (query, index) in
+        [(ReturnQuery::default(), "returns_requested_at"), (requested, "returns_status")]
+    {
+        let plan = plan(connection, returns::page(&query).unwrap()).await;
+        assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    }
+    let everything = vec![SalesGroup::Day, SalesGroup::Sku, SalesGroup::Channel];
+    let by_sku = SalesByDayQuery { sku: Some("SKU-7".to_owned()), ..SalesByDayQuery::default() };
+    let after = SalesPlace {
+        day: NaiveDate::from_ymd_opt(2020, 3, 1),
+        sku: Some("SKU-7".to_owned()),
+        channel: Some("web".to_owned()),
+        currency: "GBP".to_owned(),
+    };
+    let whole = SalesByDayQuery { group_by: everything, ..SalesByDayQuery::default() };
+    let next = SalesByDayQuery { after: Some(after), ..whole.clone() };
+    let (key, of_sku) = ("sales_by_day_pkey", "sales_by_day_sku");
+    for (query, index) in [(whole, key), (next, key), (by_sku, of_sku)] {
+        let plan = plan(connection, sales_by_day::page(&query).unwrap()).await;
+        assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{query:?}\n{plan}");
+    }
+}
+
+/// A page of the past looks up what it shows and what it leaves out, and never the whole timeline.
+async fn so_has_every_list_of_the_past(connection: &mut PgConnection) {
+    let some = |name: &str| Some(name.to_owned());
+    let default = OrderFilter::default;
+    // In the middle of what is there.
+    let time: DateTime<Utc> = sqlx::query_scalar("select now() - interval '9 days'")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    let filters = [
+        default(),
+        OrderFilter { status: vec![OrderStatus::Pending], ..default() },
+        OrderFilter { payment_status: vec![PaymentStatus::Declined], ..default() },
+        OrderFilter { customer: some("c-7"), ..default() },
+        OrderFilter { sku: some("SKU-7"), ..default() },
+        OrderFilter { number: some("N-7"), ..default() },
+        OrderFilter { tag: some("vip"), ..default() },
+    ];
+    for sort in [OrderSort::PlacedAt, OrderSort::Total] {
+        for filter in &filters {
+            let query = OrderQuery { filter: filter.clone(), sort, ..OrderQuery::default() };
+            let plan = plan(connection, page_then(&query, time).unwrap()).await;
+            assert!(!plan.contains("Seq Scan"), "{query:?}\n{plan}");
+        }
+    }
+    for filter in &filters[..2] {
+        let (filter, sort) = (filter.clone(), OrderSort::UpdatedAt);
+        let query = OrderQuery { filter, sort, ..OrderQuery::default() };
+        let plan = plan(connection, page_then(&query, time).unwrap()).await;
+        let in_order = plan.contains("order_timeline_recorded_at") && !plan.contains("Sort");
+        assert!(in_order && !plan.contains("Seq Scan"), "{query:?}\n{plan}");
     }
 }

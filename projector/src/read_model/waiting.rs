@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, ProjectionName, Reader};
 use crate::bookkeeping::{CHANNEL, WANTED};
+use crate::slice::Slice;
 
 /// How often those who wait look for themselves, in case a notification was missed.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -44,22 +45,24 @@ impl Reached {
     }
 }
 
-/// How far the live generation of a projection is.
+/// How far the live generation of a projection is, in all its slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
     /// Everything up to here is in its rows.
     pub position: Position,
-    /// When its worker was last seen alive, by the database's clock: rows are at most as old as
-    /// this, plus what the worker has not come to yet.
+    /// When the worker that has been silent for the longest time was last seen alive, by the
+    /// database's clock: rows are at most as old as this, plus what workers have not come to yet.
     pub updated_at: DateTime<Utc>,
-    /// Whether its worker had nothing left to do when it was last seen.
+    /// Whether all its workers had nothing left to do when they were last seen.
     pub caught_up: bool,
 }
 
-const FRESHNESS: &str = "select c.commit_position, c.prepare_position, c.updated_at, c.caught_up \
+const FRESHNESS: &str = "select c.commit_position, c.prepare_position, \
+     min(c.updated_at) over () as updated_at, bool_and(c.caught_up) over () as caught_up \
      from orderstore.checkpoints c \
      join orderstore.projections p on p.name = c.projection and p.generation = c.generation \
-     where p.name = $1 and p.state = 'live'";
+     where p.name = $1 and p.state = 'live' \
+     order by c.commit_position, c.prepare_position limit 1";
 
 #[derive(FromRow)]
 struct Checkpoint {
@@ -126,16 +129,42 @@ impl Reader {
     }
 }
 
-type Positions = HashMap<ProjectionName, Position>;
+type Heard = HashMap<ProjectionName, Live>;
 
-fn known(all: &Positions, projection: ProjectionName, wanted: Position) -> Option<Position> {
-    all.get(&projection).copied().filter(|position| *position >= wanted)
+/// What has been heard of the live generation of a projection.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Live {
+    generation: i64,
+    /// How far each slice is, once something was heard of it.
+    slices: Vec<Option<Position>>,
+}
+
+impl Live {
+    fn hear(&mut self, news: &News) {
+        let slices = usize::from(news.slice.of);
+        if self.generation != news.generation || self.slices.len() != slices {
+            // Another generation: it may even be behind the one before.
+            *self = Self { generation: news.generation, slices: vec![None; slices] };
+        }
+        if let Some(position) = self.slices.get_mut(usize::from(news.slice.number)) {
+            *position = Some(news.position);
+        }
+    }
+
+    /// How far all slices are, if all have been heard of.
+    fn position(&self) -> Option<Position> {
+        self.slices.iter().copied().min().flatten()
+    }
+}
+
+fn known(all: &Heard, projection: ProjectionName, wanted: Position) -> Option<Position> {
+    all.get(&projection)?.position().filter(|position| *position >= wanted)
 }
 
 /// The one listening session of a reader, started when somebody first waits.
 pub(super) struct Arrivals {
     pool: PgPool,
-    listener: Mutex<Option<(watch::Receiver<Positions>, AbortOnDropHandle<()>)>>,
+    listener: Mutex<Option<(watch::Receiver<Heard>, AbortOnDropHandle<()>)>>,
 }
 
 impl Arrivals {
@@ -143,10 +172,10 @@ impl Arrivals {
         Self { pool, listener: Mutex::new(None) }
     }
 
-    fn listen(&self) -> watch::Receiver<Positions> {
+    fn listen(&self) -> watch::Receiver<Heard> {
         let mut listener = self.listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (positions, _task) = listener.get_or_insert_with(|| {
-            let (tell, positions) = watch::channel(Positions::new());
+            let (tell, positions) = watch::channel(Heard::new());
             let task = tokio::spawn(listen(self.pool.clone(), tell));
             (positions, AbortOnDropHandle::new(task))
         });
@@ -154,45 +183,78 @@ impl Arrivals {
     }
 }
 
-async fn listen(pool: PgPool, tell: watch::Sender<Positions>) {
+async fn listen(pool: PgPool, tell: watch::Sender<Heard>) {
     while !pool.is_closed() {
         if let Err(error) = hear(&pool, &tell).await {
             tracing::debug!(%error, "listening for checkpoints was interrupted");
         }
         // What was heard before an interruption may not be true afterwards: the database may be
         // another one, or have lost its last moments.
-        tell.send_replace(Positions::new());
+        tell.send_replace(Heard::new());
         sleep(LOOK_AGAIN).await;
     }
 }
 
 /// Listens until the session breaks.
-async fn hear(pool: &PgPool, tell: &watch::Sender<Positions>) -> sqlx::Result<()> {
+async fn hear(pool: &PgPool, tell: &watch::Sender<Heard>) -> sqlx::Result<()> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     while let Some(notification) = listener.try_recv().await? {
-        let Some((name, position)) = parse(notification.payload()) else { continue };
-        tell.send_modify(|all| {
-            all.insert(name, position);
-        });
+        let Some(news) = parse(notification.payload()) else { continue };
+        tell.send_modify(|all| all.entry(news.projection).or_default().hear(&news));
     }
     Ok(())
 }
 
-fn parse(payload: &str) -> Option<(ProjectionName, Position)> {
-    let (name, position) = payload.split_once(' ')?;
-    Some((name.parse().ok()?, position.parse().ok()?))
+/// That a slice has moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct News {
+    projection: ProjectionName,
+    generation: i64,
+    slice: Slice,
+    position: Position,
+}
+
+fn parse(payload: &str) -> Option<News> {
+    let mut words = payload.split(' ');
+    let mut next = || words.next();
+    let (projection, generation) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    let (number, of) = next()?.split_once('/')?;
+    let slice = Slice { number: number.parse().ok()?, of: of.parse().ok()? };
+    Some(News { projection, generation, slice, position: next()?.parse().ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bookkeeping::{GenerationId, payload};
+
+    const FULFILMENTS: ProjectionName = ProjectionName::Fulfilments;
+
+    fn news(generation: i64, number: u16, at: u64) -> News {
+        let (slice, position) = (Slice { number, of: 2 }, Position { commit: at, prepare: at });
+        News { projection: FULFILMENTS, generation, slice, position }
+    }
 
     #[test]
     fn what_is_sent_is_understood() {
-        let position = Position { commit: 12, prepare: 11 };
-        let payload = crate::bookkeeping::payload(ProjectionName::Fulfilments, position);
-        assert_eq!(parse(&payload), Some((ProjectionName::Fulfilments, position)));
+        let news = news(7, 1, 12);
+        let id = GenerationId { projection: FULFILMENTS, number: 7 };
+        assert_eq!(parse(&payload(id, news.slice, news.position)), Some(news));
         assert_eq!(parse("nonsense"), None);
+    }
+
+    #[test]
+    fn a_generation_is_as_far_as_the_slice_that_is_behind_the_others() {
+        let mut heard = Heard::new();
+        let mut hear = |news: News| {
+            heard.entry(news.projection).or_default().hear(&news);
+            heard[&FULFILMENTS].position().map(|position| position.commit)
+        };
+        assert_eq!(hear(news(1, 0, 10)), None, "nothing was heard of the other one");
+        assert_eq!(hear(news(1, 1, 5)), Some(5));
+        assert_eq!(hear(news(1, 1, 12)), Some(10));
+        assert_eq!(hear(news(2, 1, 3)), None, "another generation");
+        assert_eq!(hear(news(2, 0, 3)), Some(3));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use domain::credit_note::{
     CreditLine, CreditNote, CreditNoteDetails, CreditNoteEvent, CreditNoteIssued,
 };
@@ -30,20 +29,11 @@ use domain::stock::{LocatedUnits, Stock, StockEvent, StockReceived, StockReserve
 use schemas::{StreamName, stream_of};
 use uuid::Uuid;
 
+pub(crate) use crate::lives::{at, order_id};
 use crate::world::World;
-
-/// A time, in seconds after the first.
-pub(crate) fn at(second: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_291_190_760, 123_456_000).unwrap() + TimeDelta::seconds(second)
-}
 
 pub(crate) fn gbp(minor: i64) -> Money {
     Money::new(minor, Currency::GBP)
-}
-
-pub(crate) fn order_id(number: u32) -> OrderId {
-    // Far apart, so that the order of ids is not that of placing.
-    OrderId(Uuid::from_u128(u128::from(number.wrapping_mul(2_654_435_761)) << 64 | 7))
 }
 
 pub(crate) fn order_stream(number: u32) -> StreamName {
@@ -123,7 +113,7 @@ pub(crate) fn received(number: u32, units: i64) -> StockEvent {
     StockEvent::Received(StockReceived { receipt, location, quantity })
 }
 
-fn reference(text: &str) -> PartnerReference {
+pub(crate) fn reference(text: &str) -> PartnerReference {
     PartnerReference::new(text).unwrap()
 }
 

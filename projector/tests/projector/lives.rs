@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::Decider;
 use domain::ids::{
     CaptureId, Channel, CountryCode, CustomerRef, ExternalReference, HoldName, LocationCode,
@@ -23,7 +24,15 @@ use domain::shipment::{BookedParcel, TrackingStatus};
 use domain::stock::{Acceptance, LocatedUnits};
 use uuid::Uuid;
 
-use crate::history::{at, order_id};
+/// A time, in seconds after the first.
+pub(crate) fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_291_190_760, 123_456_000).unwrap() + TimeDelta::seconds(second)
+}
+
+pub(crate) fn order_id(number: u32) -> OrderId {
+    // Far apart, so that the order of ids is not that of placing.
+    OrderId(Uuid::from_u128(u128::from(number.wrapping_mul(2_654_435_761)) << 64 | 7))
+}
 
 /// Random numbers that are the same at every run (splitmix64).
 pub(crate) struct Dice(u64);

@@ -127,7 +127,9 @@ async fn columns_say_what_the_document_says() {
                 (line.sku.as_str(), line.quantity),
                 (bought.sku.as_str(), bought.quantity.into())
             );
-            assert_eq!(line.total_minor, order.prices.lines[number].total);
+            let prices = &order.prices.lines[number];
+            assert_eq!(line.total_minor, prices.total);
+            assert_eq!(line.current_total_minor, prices.value_of(0, ledger.wanted()));
             let units = [
                 (line.cancelled, ledger.cancelled),
                 (line.allocated, ledger.allocated_units()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use projector::read_model::{
     CreditTotalsFilter, Cursor, Error, OrderFilter, OrderQuery, OrderRow, OrderSort, OrderStatus,
-    ProcessKind, ProcessQuery, ProcessStatus, ProjectionName, Reached, Reader, SalesFilter,
-    StockQuery,
+    ProcessKind, ProcessQuery, ProcessSort, ProcessStatus, ProjectionName, Reached, Reader,
+    SalesFilter, StockQuery,
 };
 use projector::{Options, Projector};
 
@@ -192,6 +192,23 @@ async fn pages_of_the_other_lists_show_every_row_once() {
     let (order, kind) = (Some(parked[0].order_id), vec![ProcessKind::Acceptance]);
     let of_order = ProcessQuery { kind, order, ..ProcessQuery::default() };
     assert_eq!(reader.processes(&of_order).await.unwrap(), parked[..1]);
+
+    let by_deadline =
+        ProcessQuery { sort: ProcessSort::NextDeadlineAt, limit: 3, ..ProcessQuery::default() };
+    let (mut waiting, mut query) = (vec![], by_deadline.clone());
+    loop {
+        let page = reader.processes(&query).await.unwrap();
+        let Some(last) = page.last() else { break };
+        query.after = Cursor::of_process_by_deadline(last);
+        waiting.extend(page.into_iter().map(|process| (process.next_deadline_at, process.id)));
+    }
+    assert!(waiting.is_sorted_by(|one, other| one < other) && waiting.len() == 10, "{waiting:?}");
+    assert!(waiting.iter().all(|(deadline, _)| *deadline == Some(at(1_800))));
+    for (second, due) in [(1_800, 0), (1_801, 10)] {
+        let query =
+            ProcessQuery { due_before: Some(at(second)), limit: 100, ..by_deadline.clone() };
+        assert_eq!(reader.processes(&query).await.unwrap().len(), due);
+    }
 
     let (mut seen, mut after) = (HashSet::new(), None);
     loop {

@@ -71,6 +71,7 @@ async fn rows_say_what_the_events_say() {
         (process.outcome, process.payment_deadline),
         (Some(ProcessOutcome::Fulfilled), None)
     );
+    assert_eq!(process.next_deadline_at, None);
 
     let stock = reader.stock_by_skus(&[sku(4).to_string()]).await.unwrap();
     assert_eq!((stock[0].on_hand, stock[0].reserved, stock[0].available), (95, 0, 95));
@@ -88,6 +89,7 @@ async fn a_parked_process_says_where_and_why() {
     assert_eq!(process.step.as_deref(), Some("authorise-payment"));
     assert_eq!((process.attempts, process.error.as_deref()), (1, Some("the gateway answered 500")));
     assert_eq!((process.next_attempt_at, process.payment_deadline), (None, Some(at(1_800))));
+    assert_eq!(process.next_deadline_at, Some(at(1_800)));
     assert_eq!((process.unwinding, process.outcome), (false, None));
 }
 

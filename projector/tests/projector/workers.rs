@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use projector::{ProjectionName, Role};
+use domain::order::Order;
+use projector::{Options, ProjectionName, Projector, Role};
+use schemas::stream_of;
 
-use crate::history::{order_id, order_stream, placed};
-use crate::world::{World, cluster_in, eventually, settled, until};
+use crate::history::{confirmed, order_id, order_stream, placed, shipped};
+use crate::lives::Life;
+use crate::world::{DEADLINE, World, cluster_in, eventually, settled, until};
 
 const ORDERS: ProjectionName = ProjectionName::Orders;
 
@@ -19,26 +22,126 @@ async fn undisturbed(world: &World) -> Vec<String> {
     world.dump().await
 }
 
+/// How many of the read models, each of one slice, a projector works on.
+fn held(projector: &Projector) -> usize {
+    projector.status().iter().filter(|status| status.role == Role::Live).count()
+}
+
+/// Waits until everything in the log can be read, whoever sees to it.
+async fn readable(world: &World) {
+    let head = world.journal.head().await.unwrap();
+    let reader = world.reader();
+    for name in ProjectionName::ALL {
+        let ask = || async { reader.freshness(name).await.unwrap().position };
+        eventually("caught up", ask, |position| *position >= head).await;
+    }
+}
+
 #[tokio::test]
-async fn of_two_projectors_one_works_and_the_other_stands_by() {
+async fn projectors_share_the_work_and_do_that_of_one_that_stops() {
     let world = World::open().await;
     let first = world.projector();
     settled(&world, &first).await;
     let second = world.projector();
-    until(&second, ORDERS, |status| status.role == Role::Live).await;
-    until(&first, ORDERS, |status| status.role == Role::Standby).await;
+    let ask = || async { (held(&first), held(&second)) };
+    eventually("shared", ask, |held| *held == (3, 3)).await;
     world.trade(0..20).await;
-    settled(&world, &second).await;
-    assert_eq!(first.watch(ORDERS).borrow().role, Role::Standby);
-    assert_eq!(first.watch(ORDERS).borrow().stats.takeovers, 1);
-    assert_eq!(second.watch(ORDERS).borrow().stats.takeovers, 0);
+    readable(&world).await;
+    let takeovers =
+        |it: &Projector| -> u64 { it.status().iter().map(|status| status.stats.takeovers).sum() };
+    assert_eq!((takeovers(&first), takeovers(&second)), (0, 0), "everything was handed over");
+    assert_eq!((held(&first), held(&second)), (3, 3));
 
     second.stop().await;
     world.trade(20..30).await;
     settled(&world, &first).await;
+    assert_eq!(held(&first), 6);
     first.stop().await;
     let dump = world.dump().await;
     assert_eq!(dump, undisturbed(&world).await);
+}
+
+#[tokio::test]
+async fn four_slices_come_to_the_same_tables_as_one() {
+    let world = World::open().await;
+    // With one slice, which nobody has written to yet.
+    projector::migrate(&world.url).await.unwrap();
+    let options = Options { slices: 4, ..World::options() };
+    let start = || Projector::start(&world.url, world.journal.clone(), options.clone()).unwrap();
+    let (first, second) = (start(), start());
+    let slices = |it: &Projector| it.watch(ORDERS).borrow().slices.len();
+    let ask = || async { (slices(&first), slices(&second)) };
+    eventually("shared", ask, |slices| *slices == (2, 2)).await;
+
+    // Orders change hands meanwhile: customers lose their first or last order in one slice while
+    // they are given others in another.
+    let lives: Vec<Life> = (500..540).map(Life::of).collect();
+    let living = |part: usize| {
+        let (world, lives) = (&world, &lives);
+        async move {
+            let longest = lives.iter().map(|life| life.events.len()).max().unwrap_or(0);
+            for at in 0..longest {
+                for life in lives.iter().skip(part).step_by(4) {
+                    if let Some(event) = life.events.get(at) {
+                        let stream = stream_of::<Order>(&life.id);
+                        world.append(&stream, std::slice::from_ref(event)).await;
+                    }
+                }
+            }
+        }
+    };
+    tokio::join!(living(0), living(1), living(2), living(3), world.trade(0..30));
+    readable(&world).await;
+    let all = projector::status(&world.url, &world.journal).await.unwrap();
+    for status in &all {
+        assert_eq!((status.slices.len(), status.counters.gaps_healed), (4, 0), "{status:?}");
+        assert!(status.slices.iter().all(|slice| slice.worker.is_some()), "{status:?}");
+    }
+    let last = world.append(&order_stream(900), &[placed(900)]).await;
+    let waited = world.reader().wait_for(ORDERS, last, DEADLINE).await.unwrap();
+    assert!(waited.is_there());
+    assert!(world.reader().order(order_id(900).0).await.unwrap().is_some());
+
+    first.stop().await;
+    let ask = || async { slices(&second) };
+    eventually("taken over", ask, |slices| *slices == 4).await;
+    second.stop().await;
+    let sliced = world.dump().await;
+    assert_eq!(sliced, undisturbed(&world).await);
+}
+
+#[tokio::test]
+async fn what_has_happened_is_still_known_after_a_restart() {
+    let world = World::open().await;
+    let projector = world.projector();
+    world.append(&order_stream(1), &[placed(1), confirmed()]).await;
+    settled(&world, &projector).await;
+    projector.stop().await;
+    let of_orders = || async {
+        let all = projector::status(&world.url, &world.journal).await.unwrap();
+        all.into_iter().find(|status| status.projection == ORDERS).unwrap()
+    };
+    let status = of_orders().await;
+    assert_eq!((status.counters.events_applied, status.lag.unwrap().events), (2, 0));
+    assert_eq!(status.slices[0].worker, None);
+
+    world.append(&order_stream(1), &[shipped()]).await;
+    world.append(&order_stream(2), &[placed(2)]).await;
+    let status = of_orders().await;
+    let lag = status.lag.unwrap();
+    assert_eq!((lag.events, lag.at_least), (2, false));
+    // (What tests append was recorded long ago.)
+    assert!(lag.oldest.is_some() && status.age > chrono::TimeDelta::hours(1), "{status:?}");
+
+    let options = Options { name: Some("left".to_owned()), ..World::options() };
+    let projector = Projector::start(&world.url, world.journal.clone(), options).unwrap();
+    settled(&world, &projector).await;
+    let status = of_orders().await;
+    assert_eq!(status.counters.gaps_healed, 0);
+    let worker = status.slices[0].worker.clone().unwrap();
+    assert_eq!(worker.process, Some(("left".to_owned(), std::process::id().into())));
+    projector.stop().await;
+    assert_eq!(of_orders().await.counters.events_applied, 4);
 }
 
 #[tokio::test]
@@ -79,12 +182,7 @@ async fn projectors_that_keep_taking_over_from_each_other_never_write_twice() {
     };
     let second = world.projector();
     tokio::join!(writing, disturbing);
-    let head = world.journal.head().await.unwrap();
-    let reader = world.reader();
-    for name in ProjectionName::ALL {
-        let ask = || async { reader.freshness(name).await.unwrap().position };
-        eventually("caught up", ask, |position| *position >= head).await;
-    }
+    readable(&world).await;
     let takeovers = [&first, &second].map(|it| it.watch(ORDERS).borrow().stats.takeovers);
     assert!(takeovers.iter().sum::<u64>() > 1, "{takeovers:?}");
     first.stop().await;

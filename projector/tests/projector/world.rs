@@ -116,6 +116,7 @@ impl World {
             batch: 50,
             heartbeat: Duration::from_millis(50),
             take_over_after: Duration::from_secs(1),
+            ..Options::default()
         }
     }
 
@@ -162,7 +163,7 @@ impl World {
         let mut connection = self.connection().await;
         let tables: Vec<String> =
             sqlx::query_scalar(TABLES).fetch_all(&mut connection).await.unwrap();
-        assert_eq!(tables.len(), 12, "{tables:?}");
+        assert_eq!(tables.len(), 15, "{tables:?}");
         let mut dump = vec![];
         for table in tables {
             let name = table.split_once('.').unwrap().1;

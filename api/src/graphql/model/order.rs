@@ -77,6 +77,11 @@ impl Order {
         Self { recorded_at: Some(recorded_at), ..self }
     }
 
+    /// The same order, of which it is known whether a later event could not be understood.
+    pub(crate) fn with_quarantine(self, quarantined: bool) -> Self {
+        Self { quarantined, ..self }
+    }
+
     pub(crate) const fn order_id(&self) -> OrderId {
         self.id
     }

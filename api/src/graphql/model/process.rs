@@ -1,6 +1,6 @@
 //! Processes, as the schema shows them.
 
-use async_graphql::{Enum, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::fulfilment::{FulfilmentState, Outcome, Phase, phase};
 use domain::ids::ProcessId;
@@ -9,6 +9,7 @@ use projector::read_model::ProcessRow;
 use uuid::Uuid;
 
 use super::small;
+use crate::graphql::request::Services;
 
 /// What a process is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -63,6 +64,7 @@ pub(crate) enum ProcessOutcome {
 /// Something that is done for an order: its acceptance (stock, payment, confirmation), a delivery, a
 /// capture, a refund. It is tried again when it fails, and undone where it can be.
 #[derive(Debug, Clone, SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct Process {
     /// Its id; the order's own for an acceptance.
     id: Uuid,
@@ -86,6 +88,8 @@ pub(crate) struct Process {
     outcome: Option<ProcessOutcome>,
     /// When the order is given up if it is not paid by then; none once it is paid.
     payment_deadline: Option<DateTime<Utc>>,
+    /// When something happens next by itself: the earlier of `nextAttemptAt` and `paymentDeadline`.
+    next_deadline_at: Option<DateTime<Utc>>,
     /// When its first event was recorded; not known to a mutation.
     started_at: Option<DateTime<Utc>>,
     /// When its last event was recorded; not known to a mutation.
@@ -110,6 +114,7 @@ impl From<ProcessRow> for Process {
             next_attempt_at: row.next_attempt_at,
             outcome: row.outcome.map(Into::into),
             payment_deadline: row.payment_deadline,
+            next_deadline_at: row.next_deadline_at,
             started_at: Some(row.started_at),
             updated_at: Some(row.updated_at),
             revision: small(row.revision),
@@ -135,6 +140,8 @@ impl Process {
             FulfilmentState::NotStarted | FulfilmentState::Finished(_) => return None,
         };
         let trouble = progress.trouble.as_ref();
+        let next_attempt_at = trouble.and_then(|trouble| trouble.retry_at);
+        let payment_deadline = progress.payment_deadline();
         Some(Self {
             id: id.0,
             order_id: progress.started.order.map_or(id.0, |order| order.0),
@@ -144,14 +151,24 @@ impl Process {
             unwinding: progress.ending.is_some(),
             attempts: trouble.map_or(0, |trouble| small(trouble.attempts)),
             error: trouble.map(|trouble| trouble.error.clone()),
-            next_attempt_at: trouble.and_then(|trouble| trouble.retry_at),
+            next_attempt_at,
             outcome: None,
-            payment_deadline: progress.payment_deadline(),
+            payment_deadline,
+            next_deadline_at: [next_attempt_at, payment_deadline].into_iter().flatten().min(),
             started_at: None,
             updated_at: None,
             revision: small(executed.revision),
             quarantined: false,
         })
+    }
+}
+
+#[ComplexObject]
+impl Process {
+    /// Whether its `nextDeadlineAt` is over. For a moment that is nothing special; for longer it means
+    /// that nobody drives it.
+    async fn overdue(&self, ctx: &Context<'_>) -> bool {
+        self.next_deadline_at.is_some_and(|deadline| deadline < Services::of(ctx).now())
     }
 }
 

@@ -1,8 +1,12 @@
 //! How far a projection is, as the schema shows it.
 
-use async_graphql::SimpleObject;
+use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
-use projector::read_model::{Freshness, ProjectionName};
+use projector::read_model::{Freshness, ProjectionName, SliceState};
+
+use super::small;
+use crate::graphql::scalars::BigInt;
+use crate::lag::Lags;
 
 /// How far a projection is: how fresh the answers are that come from it.
 #[derive(Debug, Clone, SimpleObject)]
@@ -16,15 +20,114 @@ pub(crate) struct Projection {
     updated_at: Option<DateTime<Utc>>,
     /// Whether nothing was left to do then.
     caught_up: bool,
+    /// Its tables: those that are read, those that are being built beside them, and those that were
+    /// read before and can be again.
+    generations: Vec<ProjectionGeneration>,
+}
+
+/// What the tables of a generation are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "projector::read_model::GenerationState")]
+pub(crate) enum GenerationState {
+    /// They are being built.
+    Building,
+    /// They are read.
+    Live,
+    /// They were read before, and are kept up to date so that they can be again.
+    Previous,
+    /// They will be dropped.
+    Retired,
+}
+
+/// One set of tables of a projection.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ProjectionGeneration {
+    /// Its number, from 1.
+    generation: i32,
+    /// Version of fold and tables.
+    version: i32,
+    /// What it is for.
+    state: GenerationState,
+    /// What is being done to it, while it is being filled in bulk: `scan`, `fold`, `finish`,
+    /// `catch-up`.
+    phase: Option<String>,
+    /// Streams that it does not follow because of an event that it cannot fold.
+    quarantined_streams: i32,
+    /// Its slices: each has its part of the streams.
+    slices: Vec<ProjectionSlice>,
+}
+
+/// A part of the streams of a generation.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ProjectionSlice {
+    /// Its number, from 0.
+    slice: i32,
+    /// Everything up to here is in its rows.
+    position: String,
+    /// Whether somebody works on it.
+    held: bool,
+    /// When its worker was last seen alive, by the database's clock.
+    updated_at: DateTime<Utc>,
+    /// Whether nothing was left to do then.
+    caught_up: bool,
+    /// How long ago the first event was recorded that it has not come to yet; 0 at the end of the log.
+    /// None while it is being built, and when the event store does not say.
+    lag_milliseconds: Option<i32>,
+    /// Events that were folded since it was created.
+    events_applied: BigInt,
+    /// Events that came again and were dropped.
+    duplicates_dropped: BigInt,
+    /// Gaps that were filled from their streams. Anything but 0 means that events were skipped.
+    gaps_healed: BigInt,
 }
 
 impl Projection {
-    pub(crate) fn new(name: ProjectionName, freshness: Option<Freshness>) -> Self {
+    pub(crate) fn new(
+        name: ProjectionName,
+        freshness: Option<Freshness>,
+        slices: &[SliceState],
+        lags: Option<&Lags>,
+    ) -> Self {
+        let of_it: Vec<_> = slices.iter().filter(|slice| slice.projection == name).collect();
+        let generations = of_it.chunk_by(|one, other| one.generation == other.generation);
         Self {
             name: name.as_str().to_owned(),
             position: freshness.map(|freshness| freshness.position.to_string()),
             updated_at: freshness.map(|freshness| freshness.updated_at),
             caught_up: freshness.is_some_and(|freshness| freshness.caught_up),
+            generations: generations.map(|it| ProjectionGeneration::new(it, lags)).collect(),
+        }
+    }
+}
+
+impl ProjectionGeneration {
+    /// The generation that all of `slices` are of; there is at least one.
+    fn new(slices: &[&SliceState], lags: Option<&Lags>) -> Self {
+        let first = slices[0];
+        Self {
+            generation: small(first.generation),
+            version: first.version,
+            state: first.state.into(),
+            phase: first.phase.clone(),
+            quarantined_streams: small(first.quarantined),
+            slices: slices.iter().map(|slice| ProjectionSlice::new(slice, lags)).collect(),
+        }
+    }
+}
+
+impl ProjectionSlice {
+    fn new(slice: &SliceState, lags: Option<&Lags>) -> Self {
+        let lag = lags.filter(|_| slice.is_followed());
+        Self {
+            slice: i32::from(slice.slice),
+            position: slice.position.to_string(),
+            held: slice.held,
+            updated_at: slice.updated_at,
+            caught_up: slice.caught_up,
+            lag_milliseconds: lag.map(|lags| small(lags.milliseconds(slice))),
+            events_applied: slice.tally.events_applied.into(),
+            duplicates_dropped: slice.tally.duplicates_dropped.into(),
+            gaps_healed: slice.tally.gaps_healed.into(),
         }
     }
 }

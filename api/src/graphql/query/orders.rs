@@ -2,9 +2,11 @@
 
 use async_graphql::connection::Connection;
 use async_graphql::{Context, Enum, Error, InputObject, Object, SimpleObject};
-use projector::read_model::{Cursor, OrderQuery, OrderSort};
+use chrono::{DateTime, Utc};
+use projector::read_model::{Cursor, OrderQuery, OrderSort, OrderThen};
 
 use super::order_where::OrderWhere;
+use super::past;
 use crate::graphql::error::{Code, error, read_error};
 use crate::graphql::freshness;
 use crate::graphql::model::{Order, small};
@@ -67,8 +69,11 @@ pub(crate) enum CountPrecision {
 
 #[Object]
 impl Orders {
-    /// Orders, the latest placed first unless asked for otherwise. Needs the scope `orders:read`.
-    #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * child_complexity")]
+    /// Orders, the latest placed first unless asked for otherwise. With `asOf` they are found and
+    /// shown as they were then; orders that have moved on since are folded from their own events, and
+    /// payments' records and processes are those of now. Needs the scope `orders:read`.
+    #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * (child_complexity \
+                            + if as_of.is_some() { 5 } else { 0 })")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
@@ -76,6 +81,11 @@ impl Orders {
         #[graphql(desc = "Behind this cursor.")] after: Option<String>,
         #[graphql(name = "where", desc = "Which orders.")] filter: Option<OrderWhere>,
         #[graphql(desc = "How to sort them.")] order_by: Option<OrderOrder>,
+        #[graphql(
+            desc = "As they were known then, by the events recorded by that time; as they are, when \
+                    left out. Give the same time for every page."
+        )]
+        as_of: Option<DateTime<Utc>>,
         #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
         at_least: Option<String>,
     ) -> Result<Connection<String, Order>, Error> {
@@ -83,16 +93,27 @@ impl Orders {
         let projections =
             freshness::of_orders(&[ahead.field("nodes"), ahead.field("edges").field("node")]);
         freshness::wait(ctx, at_least.as_deref(), &projections).await?;
-        page_of_orders(ctx, first, after.as_deref(), filter.unwrap_or_default(), order_by).await
+        let filter = filter.unwrap_or_default();
+        match as_of {
+            None => page_of_orders(ctx, first, after.as_deref(), filter, order_by).await,
+            Some(time) => {
+                page_of_the_past(ctx, first, after.as_deref(), filter, order_by, time).await
+            }
+        }
     }
 
-    /// How many orders there are, counted up to a limit. Needs the scope `orders:read`.
+    /// How many orders there are, or were, counted up to a limit. Needs the scope `orders:read`.
     #[graphql(complexity = "20 + child_complexity")]
     async fn orders_count(
         &self,
         ctx: &Context<'_>,
         #[graphql(name = "where", desc = "Which orders.")] filter: Option<OrderWhere>,
         #[graphql(desc = "How far to count, from 1 to 100000.", default = 10_000)] limit: i32,
+        #[graphql(
+            desc = "As they were known then, by the events recorded by that time; as they are, when \
+                    left out."
+        )]
+        as_of: Option<DateTime<Utc>>,
         #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
         at_least: Option<String>,
     ) -> Result<OrdersCount, Error> {
@@ -103,7 +124,11 @@ impl Orders {
         };
         freshness::wait(ctx, at_least.as_deref(), &freshness::of_orders(&[])).await?;
         let filter = filter.unwrap_or_default().read()?;
-        let counted = Services::of(ctx).reader.orders_count(&filter, limit).await;
+        let reader = &Services::of(ctx).reader;
+        let counted = match as_of {
+            None => reader.orders_count(&filter, limit).await,
+            Some(time) => reader.orders_count_then(&filter, time, limit).await,
+        };
         let counted = counted.map_err(|cause| read_error(ctx, &cause))?;
         let precision = if counted.exact { CountPrecision::Exact } else { CountPrecision::AtLeast };
         Ok(OrdersCount { count: small(counted.count), precision })
@@ -125,6 +150,26 @@ pub(crate) async fn page_of_orders(
     let found = Services::of(ctx).reader.order_documents(&query).await;
     let found = found.map_err(|cause| read_error(ctx, &cause))?;
     Ok(page.answer(found, |it| Cursor::of_order(&it.row, sort).to_string(), Into::into))
+}
+
+/// The same of the orders as they were known at `as_of`.
+async fn page_of_the_past(
+    ctx: &Context<'_>,
+    first: i32,
+    after: Option<&str>,
+    filter: OrderWhere,
+    order_by: Option<OrderOrder>,
+    as_of: DateTime<Utc>,
+) -> Result<Connection<String, Order>, Error> {
+    let page = Page::new(first, after, |text| text.parse::<Cursor>().ok())?;
+    let (sort, descending) = sorting(order_by);
+    let filter = filter.read()?;
+    let query = OrderQuery { filter, sort, descending, after: page.after, limit: page.limit() };
+    let found = Services::of(ctx).reader.orders_then(&query, as_of).await;
+    let found = found.map_err(|cause| read_error(ctx, &cause))?;
+    let orders = past::orders(ctx, found).await?;
+    let cursor = |(row, _): &(OrderThen, Order)| Cursor::of_order_then(row, sort).to_string();
+    Ok(page.answer(orders, cursor, |(_, order)| order))
 }
 
 fn sorting(order_by: Option<OrderOrder>) -> (OrderSort, bool) {

@@ -1,5 +1,6 @@
-//! An order as it was: folded from the beginning of its own stream.
+//! Orders as they were: folded from the beginning of their own streams.
 
+use std::collections::HashMap;
 use std::mem;
 
 use async_graphql::{Context, Error};
@@ -7,17 +8,22 @@ use chrono::{DateTime, Utc};
 use domain::Decider as _;
 use domain::ids::OrderId;
 use domain::order::{self as domain_order, OrderState, PlacedOrder};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use journal::Recorded;
+use projector::read_model::OrderThen;
 use schemas::stream_of;
+use uuid::Uuid;
 
 use super::order::AsOfInput;
-use crate::graphql::error::{Code, error, internal, store_error};
+use crate::graphql::error::{Code, error, internal, read_error, store_error};
 use crate::graphql::model::Order;
 use crate::graphql::request::Services;
 
 /// Events after which others get a turn: what has arrived is gone through without waiting.
 const IN_ONE_GO: usize = 8;
+
+/// Streams that are read at the same time for one page.
+const AT_ONCE: usize = 16;
 
 /// The order as it was then; `None` when it had not been placed. A revision that it has not reached
 /// yet is the order as it is.
@@ -26,20 +32,104 @@ pub(super) async fn order(
     id: OrderId,
     as_of: AsOfInput,
 ) -> Result<Option<Order>, Error> {
-    let until = Until::read(as_of)?;
+    fold(ctx, id, &Until::read(as_of)?, &[]).await
+}
+
+/// The same, without the events that are passed over.
+async fn fold(
+    ctx: &Context<'_>,
+    id: OrderId,
+    until: &Until,
+    passed_over: &[u64],
+) -> Result<Option<Order>, Error> {
     let mut walk = Walk::new(ctx, id);
     let mut last = None;
+    // Recorded later than one behind them: clocks differ a little.
+    let mut ahead = vec![];
     while let Some(event) = walk.next().await? {
-        if !until.includes(&event) {
-            break;
+        if passed_over.contains(&event.revision) {
+            continue;
         }
-        walk.apply(&event)?;
-        last = Some(event);
+        if until.includes(&event) {
+            for earlier in ahead.drain(..) {
+                walk.apply(&earlier)?;
+            }
+            walk.apply(&event)?;
+            last = Some(event);
+        } else if until.is_final(last.as_ref()) {
+            break;
+        } else {
+            ahead.push(event);
+        }
     }
     Ok(last.and_then(|event| {
         let placed = walk.order()?.clone();
         Some(Order::at(id, placed, event.revision, Some(event.metadata.recorded_at)))
     }))
+}
+
+/// The orders of a page as they were then. Those that nothing has happened to since are in the read
+/// model; the others are folded from their streams, some at a time.
+pub(super) async fn orders(
+    ctx: &Context<'_>,
+    rows: Vec<OrderThen>,
+) -> Result<Vec<(OrderThen, Order)>, Error> {
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let documents = Services::of(ctx).reader.order_documents_by_ids(&ids).await;
+    let documents = documents.map_err(|cause| read_error(ctx, &cause))?;
+    let mut unchanged: HashMap<_, _> = documents
+        .into_iter()
+        .map(|document| ((document.row.id, document.row.revision), document.order))
+        .collect();
+    let known: Vec<_> = rows
+        .into_iter()
+        .map(|row| {
+            let placed = unchanged.remove(&(row.id, row.then.revision));
+            (row, placed)
+        })
+        .collect();
+    let passed_over = passed_over(ctx, &known).await?;
+    let orders = known.into_iter().map(|(row, placed)| {
+        let passed_over = passed_over.get(&row.id).map_or(&[][..], Vec::as_slice);
+        async move {
+            let id = OrderId(row.id);
+            let (revision, recorded_at) = (row.then.revision.unsigned_abs(), row.then.recorded_at);
+            let order = match placed {
+                Some(placed) => Order::at(id, placed, revision, Some(recorded_at)),
+                None => {
+                    let folded = fold(ctx, id, &Until::Revision(revision), passed_over).await?;
+                    folded.ok_or_else(|| internal(ctx, &Missing { id }))?
+                }
+            };
+            let order = order.with_quarantine(row.quarantined);
+            Ok::<_, Error>((row, order))
+        }
+    });
+    stream::iter(orders).buffered(AT_ONCE).try_collect().await
+}
+
+/// The events that are passed over in the streams of those that have to be folded.
+async fn passed_over(
+    ctx: &Context<'_>,
+    orders: &[(OrderThen, Option<PlacedOrder>)],
+) -> Result<HashMap<Uuid, Vec<u64>>, Error> {
+    let ids = orders.iter().filter(|(_, placed)| placed.is_none()).map(|(row, _)| row.id);
+    let ids: Vec<Uuid> = ids.collect();
+    let mut passed_over: HashMap<Uuid, Vec<u64>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(passed_over);
+    }
+    let skipped = Services::of(ctx).reader.skipped_events_of(&ids).await;
+    for (id, revision) in skipped.map_err(|cause| read_error(ctx, &cause))? {
+        passed_over.entry(id).or_default().push(revision.unsigned_abs());
+    }
+    Ok(passed_over)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("order {id} is in the read model, but its stream is empty")]
+struct Missing {
+    id: OrderId,
 }
 
 /// How far the past goes, both ends included.
@@ -62,6 +152,15 @@ impl Until {
         match self {
             Self::Revision(revision) => event.revision <= *revision,
             Self::Time(time) => event.metadata.recorded_at <= *time,
+        }
+    }
+
+    /// Whether nothing behind an event that is not included can be. `last` is the last one that was.
+    fn is_final(&self, last: Option<&Recorded>) -> bool {
+        match self {
+            Self::Revision(_) => true,
+            // Nothing is known of an order before it is known that it was placed.
+            Self::Time(_) => last.is_none(),
         }
     }
 }

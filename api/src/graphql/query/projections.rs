@@ -6,6 +6,7 @@ use projector::read_model::{self, ProjectionName};
 use crate::graphql::error::read_error;
 use crate::graphql::model::Projection;
 use crate::graphql::request::Services;
+use crate::lag::Lags;
 
 #[derive(Default)]
 pub(crate) struct Projections;
@@ -13,8 +14,14 @@ pub(crate) struct Projections;
 #[Object]
 impl Projections {
     /// How far the read models are. Needs the scope `operate`.
+    #[graphql(complexity = "20 + child_complexity")]
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<Projection>, Error> {
-        let reader = &Services::of(ctx).reader;
+        let Services { reader, journal, .. } = Services::of(ctx);
+        let generations = ctx.look_ahead().field("generations");
+        let slices = if generations.exists() { reader.slices().await } else { Ok(vec![]) };
+        let slices = slices.map_err(|cause| read_error(ctx, &cause))?;
+        let asks = generations.field("slices").field("lagMilliseconds").exists();
+        let lags = if asks { Lags::read(journal, &slices).await } else { None };
         let mut projections = Vec::new();
         for name in ProjectionName::ALL {
             let freshness = match reader.freshness(name).await {
@@ -24,10 +31,11 @@ impl Projections {
                     cause @ (read_model::Error::Unavailable(_)
                     | read_model::Error::BadAddress
                     | read_model::Error::ForeignCursor
+                    | read_model::Error::NotInThePast(_)
                     | read_model::Error::Failed(_)),
                 ) => return Err(read_error(ctx, &cause)),
             };
-            projections.push(Projection::new(name, freshness));
+            projections.push(Projection::new(name, freshness, &slices, lags.as_ref()));
         }
         Ok(projections)
     }

@@ -25,7 +25,7 @@ use crate::protocol::Context;
 use crate::reading::{
     LogStart, LogSubscription, Output, Reading, ReadingError, StreamSubscription,
 };
-use crate::security::Action;
+use crate::security::{Action, Granted};
 use crate::semantics::filter::Filter;
 use crate::storage::{From, Scan};
 
@@ -49,15 +49,18 @@ pub(super) async fn stream(
     Query(asked): Query<After>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let granted = context.security.granted();
     access::allow(&context, &headers, Action::Read(&name)).await?;
     let from = match last_seen(&headers, asked.after.as_deref()) {
         None | Some("end") => From::End,
         Some("start") => From::Start,
         Some(revision) => From::Revision(number(revision)?),
     };
-    let subscription = StreamSubscription::begin(context.storage.clone(), name, from).await?;
+    let storage = context.storage.clone();
+    let subscription = StreamSubscription::begin(storage, Arc::clone(&name), from).await?;
     let reading = Reading::StreamSubscription(subscription);
-    Ok(answer(Following { context, reading, others: Vec::new(), whole_log: false }))
+    let caller = Caller { headers, granted };
+    Ok(answer(Following { context, caller, reading, others: Vec::new(), stream: Some(name) }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +75,7 @@ pub(super) async fn log(
     Query(asked): Query<LogAsked>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let granted = context.security.granted();
     access::allow(&context, &headers, Action::ReadLog).await?;
     let start = match last_seen(&headers, asked.after.as_deref()) {
         None | Some("end") => LogStart::End,
@@ -84,7 +88,8 @@ pub(super) async fn log(
     let scan = Scan::new(first).with_checkpoints(NOTE_EVERY);
     let subscription = LogSubscription::new(context.storage.clone(), start, scan, filtered);
     let reading = Reading::LogSubscription(subscription);
-    Ok(answer(Following { context, reading, others, whole_log: true }))
+    let caller = Caller { headers, granted };
+    Ok(answer(Following { context, caller, reading, others, stream: None }))
 }
 
 fn last_seen<'a>(headers: &'a HeaderMap, asked: Option<&'a str>) -> Option<&'a str> {
@@ -98,18 +103,29 @@ fn answer(following: Following) -> Response {
     ([unbuffered], sse).into_response()
 }
 
+struct Caller {
+    headers: HeaderMap,
+    granted: Granted,
+}
+
 struct Following {
     context: Arc<Context>,
+    caller: Caller,
     reading: Reading,
     /// Conditions that the subscription itself does not look at.
     others: Vec<Filter>,
-    whole_log: bool,
+    /// What is followed; the whole log if it is no stream.
+    stream: Option<Arc<str>>,
 }
 
 fn events(following: Following) -> impl Stream<Item = Result<Event, Infallible>> {
     let pages = stream::unfold(Some(following), |following| async {
         let mut following = following?;
-        match following.reading.next(&following.context.stopping).await {
+        let page = match following.next().await {
+            Ok(page) => page,
+            Err(denied) => return Some((problem(&denied).into_iter().collect(), None)),
+        };
+        match page {
             Ok(Some(_)) if following.others.iter().any(Filter::has_given_up) => {
                 Some((problem(&ReadingError::CostlyFilter.into()).into_iter().collect(), None))
             }
@@ -135,10 +151,29 @@ fn problem(problem: &Problem) -> Option<Event> {
 }
 
 impl Following {
+    /// The next page, unless the caller may not see it any more.
+    async fn next(&mut self) -> Result<Result<Option<Vec<Output>>, ReadingError>, Problem> {
+        loop {
+            let page = tokio::select! {
+                biased;
+                page = self.reading.next(&self.context.stopping) => Some(page),
+                () = self.caller.granted.outdated() => None,
+            };
+            if self.caller.granted.is_outdated() {
+                let action = self.stream.as_deref().map_or(Action::ReadLog, Action::Read);
+                access::allow(&self.context, &self.caller.headers, action).await?;
+            }
+            if let Some(page) = page {
+                return Ok(page);
+            }
+        }
+    }
+
     fn event(&self, output: &Output) -> Option<Event> {
         match output {
             Output::Event(event) if self.wants(event) => {
-                let place = if self.whole_log { event.position } else { event.revision };
+                let is_log = self.stream.is_none();
+                let place = if is_log { event.position } else { event.revision };
                 let said = serde_json::to_string(&view::summary(event)).ok()?;
                 Some(Event::default().event("recorded").id(place.to_string()).data(said))
             }

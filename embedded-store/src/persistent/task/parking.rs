@@ -143,7 +143,7 @@ impl Task {
     pub(super) fn replay_on(&mut self) {
         if let Some(Replay { next, before }) = self.replays.replay
             && self.replaying.is_none()
-            && self.group.wants_page()
+            && self.group.wanted().is_some()
         {
             let (ledger, limit) = (self.ledger.clone(), self.definition.settings.batch());
             self.replaying =

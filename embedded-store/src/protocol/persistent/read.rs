@@ -19,9 +19,9 @@ use super::{no_source, refusal, source_name, user_name};
 use crate::event::Recorded;
 use crate::persistent::{
     ALL, Action as NackedTo, Command, Connected, ConsumerId, Delivery, Identity, Inbox,
-    NewConsumer, Outgoing,
+    NewConsumer, Outgoing, SubscriptionError,
 };
-use crate::security::Action;
+use crate::security::{Action, Granted};
 
 /// The header in which clients name their connection.
 const CONNECTION_NAME: &str = "connection-name";
@@ -46,6 +46,7 @@ pub(in super::super) async fn read(
         Some(read_options::Source::All(())) => ALL,
         None => return Err(no_source()),
     };
+    let granted = context.security.granted();
     context.allow(&headers, Action::Consume(stream)).await?;
     let group = options.group_name.as_str();
     let connection = headers.get(CONNECTION_NAME).and_then(|name| name.to_str().ok());
@@ -67,6 +68,7 @@ pub(in super::super) async fn read(
     let consumer = Consumer {
         context,
         headers,
+        granted,
         ids_as_text: matches!(form, Some(UuidForm::String(()))),
         inbox,
         breaking,
@@ -156,6 +158,7 @@ fn uuids(ids: &[shared::Uuid]) -> Result<Vec<uuid::Uuid>, Status> {
 struct Consumer {
     context: Arc<Context>,
     headers: MetadataMap,
+    granted: Granted,
     inbox: Inbox,
     /// Why the client cannot be understood any more.
     breaking: mpsc::Receiver<Status>,
@@ -166,11 +169,20 @@ struct Consumer {
 
 impl Consumer {
     async fn next(&mut self) -> Result<ReadResp, Status> {
-        let outgoing = tokio::select! {
-            biased;
-            () = self.context.stopping.cancelled() => return Err(status::stopping()),
-            Some(status) = self.breaking.recv() => return Err(status),
-            outgoing = self.inbox.next() => outgoing,
+        let outgoing = loop {
+            let outgoing = tokio::select! {
+                biased;
+                () = self.context.stopping.cancelled() => return Err(status::stopping()),
+                Some(status) = self.breaking.recv() => return Err(status),
+                outgoing = self.inbox.next() => Some(outgoing),
+                () = self.granted.outdated() => None,
+            };
+            if self.granted.is_outdated() {
+                self.context.allow(&self.headers, Action::Consume(&self.stream)).await?;
+            }
+            if let Some(outgoing) = outgoing {
+                break outgoing;
+            }
         };
         match outgoing {
             Some(Outgoing::Message(delivery)) => {
@@ -178,6 +190,9 @@ impl Consumer {
                 Ok(ReadResp { content: Some(ReadAnswer::Event(event)) })
             }
             Some(Outgoing::Dropped) => Err(refusal::dropped(&self.stream, &self.group)),
+            Some(Outgoing::CostlyFilter) => {
+                Err(refusal::refused(&SubscriptionError::CostlyFilter, &self.stream, &self.group))
+            }
             // A group ends without a word only when the server does.
             None => Err(status::stopping()),
         }

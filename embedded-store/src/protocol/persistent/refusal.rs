@@ -2,7 +2,7 @@
 
 use tonic::{Code, Status};
 
-use super::super::status::{not_written, stopping, with_trailers};
+use super::super::status::{invalid as invalid_argument, not_written, stopping, with_trailers};
 use crate::persistent::{InvalidSettings, SubscriptionError};
 
 pub(super) fn refused(error: &SubscriptionError, stream: &str, group: &str) -> Status {
@@ -28,6 +28,7 @@ pub(super) fn refused(error: &SubscriptionError, stream: &str, group: &str) -> S
             (stream, group),
         ),
         SubscriptionError::Dropped => dropped(stream, group),
+        SubscriptionError::CostlyFilter => invalid_argument(error.to_string()),
         SubscriptionError::Invalid(reason) => failed(&reason.to_string(), stream, group),
         SubscriptionError::Misconfigured(reason) => failed(reason, stream, group),
         SubscriptionError::Stopping => stopping(),

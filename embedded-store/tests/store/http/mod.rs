@@ -84,6 +84,15 @@ async fn one_port_speaks_http_1_and_http_2_and_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_writes_to_where_nothing_is_served_gets_no_more_than_a_status() {
+    let store = store().await;
+    for head in ["POST /streams/s HTTP/1.0", "POST /nothing HTTP/1.0", "PUT /nothing HTTP/1.0"] {
+        let answer = ask(&store.server, &[head]).await;
+        assert_eq!((answer.status, &*answer.body), (404, ""), "{head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_served_is_refused_with_a_sentence() {
     let store = store().await;
     for (head, status, word) in [

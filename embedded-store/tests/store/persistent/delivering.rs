@@ -117,6 +117,26 @@ async fn a_refused_message_comes_again_and_a_skipped_one_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refused_messages_come_before_those_that_were_never_sent() {
+    let store = store().await;
+    store.add("s", events(0..41)).await;
+    store.create("s", "g", &eager()).await;
+    let mut consumer = store.consume_some("s", "g", 10).await;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&(40, 0)) {
+        let (event, retries) = next(&mut consumer).await;
+        let number = number(event.event.as_ref().unwrap());
+        seen.push((number, retries));
+        if number < 20 && retries == 0 {
+            soon(consumer.nack(event, NakAction::Retry, "once more")).await.unwrap();
+        } else {
+            soon(consumer.ack(event)).await.unwrap();
+        }
+    }
+    assert_eq!(seen.len(), 61, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_not_answered_in_time_comes_again() {
     let store = store().await;
     store.add("s", events(0..1)).await;

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use embedded_store::{Authentication, Options, Server};
-use eventstore::{EventData, StreamPosition, SubscribeToAllOptions, SubscriptionFilter};
+use eventstore::{
+    DeletePersistentSubscriptionOptions, EventData, PersistentSubscriptionToAllOptions,
+    StreamPosition, SubscribeToAllOptions, SubscribeToPersistentSubscriptionOptions,
+    SubscriptionFilter,
+};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use futures::stream;
@@ -56,6 +60,46 @@ async fn a_pattern_that_takes_too_long_ends_its_own_call() {
     })
     .await;
     assert!(ended.to_string().contains("takes too long"), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_whose_pattern_takes_too_long_ends_and_says_so() {
+    let store = store().await;
+    let costly = PersistentSubscriptionToAllOptions::default()
+        .start_from(StreamPosition::Start)
+        .filter(SubscriptionFilter::on_event_type().regex(COSTLY));
+    soon(store.client.create_persistent_subscription_to_all("g", &costly)).await.unwrap();
+    let consume = async || {
+        let options = SubscribeToPersistentSubscriptionOptions::default();
+        store.client.subscribe_to_persistent_subscription_to_all("g", &options).await
+    };
+    let mut consumer = soon(consume()).await.unwrap();
+    store.add("s", costly_events()).await;
+    let ended = soon(async {
+        loop {
+            match consumer.next().await {
+                // Not always heard: the group may have ended since.
+                Ok(event) => drop(consumer.ack(event).await),
+                Err(error) => return error,
+            }
+        }
+    })
+    .await;
+    assert!(ended.to_string().contains("takes too long"), "{ended}");
+    let refused = match soon(consume()).await {
+        Err(error) => error,
+        Ok(mut consumer) => soon(consumer.next()).await.unwrap_err(),
+    };
+    assert!(refused.to_string().contains("takes too long"), "{refused}");
+
+    let options = DeletePersistentSubscriptionOptions::default();
+    soon(store.client.delete_persistent_subscription_to_all("g", &options)).await.unwrap();
+    let cheap = costly.filter(SubscriptionFilter::on_event_type().regex("^Wanted"));
+    soon(store.client.create_persistent_subscription_to_all("g", &cheap)).await.unwrap();
+    store.add("s", vec![EventData::binary("Wanted", Bytes::new())]).await;
+    let mut consumer = soon(consume()).await.unwrap();
+    let event = soon(consumer.next()).await.unwrap();
+    assert_eq!(event.get_original_event().event_type, "Wanted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,8 @@
 use embedded_store::{Authentication, Options};
 use eventstore::{
     BatchAppendOptions, Client, DeleteStreamOptions, EventData, ExpectedRevision,
-    ReadStreamOptions, StreamPosition, SubscribeToAllOptions, SubscribeToStreamOptions,
+    PersistentSubscriptionOptions, ReadStreamOptions, StreamPosition, SubscribeToAllOptions,
+    SubscribeToPersistentSubscriptionOptions, SubscribeToStreamOptions, SubscriptionEvent,
 };
 
 use super::users_client::UsersClient;
@@ -202,4 +203,71 @@ async fn a_changed_password_counts_on_connections_that_are_open() {
     assert!(is_denied(&add(&ann, "s").await));
     users.change("ResetPassword", ["ann", "one"]).await.unwrap();
     add(&ann, "s").await.unwrap();
+}
+
+/// Waits for the end of a subscription that its reader may not have any more.
+async fn ended(subscription: &mut eventstore::Subscription) -> eventstore::Error {
+    soon(async {
+        loop {
+            match subscription.next_subscription_event().await {
+                Ok(SubscriptionEvent::EventAppeared(event)) => panic!("{event:?}"),
+                Ok(_) => {}
+                Err(error) => return error,
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_ends_when_its_reader_may_not_read_any_more() {
+    let server = server_with_ann().await;
+    let (admin, ann) = (client(&server, ADMIN), client(&server, ANN));
+    set_list(&admin, "s", "ann", "ann").await;
+    add(&admin, "s").await.unwrap();
+    let options = SubscribeToStreamOptions::default().start_from(StreamPosition::Start);
+    let mut of_ann = ann.subscribe_to_stream("s", &options).await;
+    assert_eq!(number(soon(of_ann.next()).await.unwrap().get_original_event()), 0);
+    let mut of_admin = admin.subscribe_to_stream("s", &options).await;
+    soon(of_admin.next()).await.unwrap();
+
+    set_list(&admin, "s", "$admins", "$admins").await;
+    append(&admin, "s", ExpectedRevision::Any, events(7..8)).await.unwrap();
+    let error = ended(&mut of_ann).await;
+    assert!(matches!(error, eventstore::Error::AccessDenied), "{error}");
+    assert_eq!(number(soon(of_admin.next()).await.unwrap().get_original_event()), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_ends_with_its_password_though_nothing_is_written_to_its_stream() {
+    let server = server_with_ann().await;
+    let ann = client(&server, ANN);
+    add(&ann, "s").await.unwrap();
+    let options = SubscribeToStreamOptions::default().start_from(StreamPosition::Start);
+    let mut subscription = ann.subscribe_to_stream("s", &options).await;
+    soon(subscription.next()).await.unwrap();
+    let users = UsersClient::connect(&server, ADMIN).await;
+    users.change("ResetPassword", ["ann", "two"]).await.unwrap();
+    ended(&mut subscription).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_ends_when_it_may_not_consume_any_more_and_another_gets_its_messages() {
+    let server = server_with_ann().await;
+    let (admin, ann) = (client(&server, ADMIN), client(&server, ANN));
+    set_list(&admin, "s", "ann", "ann").await;
+    let options = PersistentSubscriptionOptions::default().start_from(StreamPosition::Start);
+    soon(admin.create_persistent_subscription("s", "g", &options)).await.unwrap();
+    add(&admin, "s").await.unwrap();
+    let options = SubscribeToPersistentSubscriptionOptions::default();
+    let mut consumer =
+        soon(ann.subscribe_to_persistent_subscription("s", "g", &options)).await.unwrap();
+    soon(consumer.next()).await.unwrap();
+    set_list(&admin, "s", "$admins", "$admins").await;
+    let ended = soon(consumer.next()).await;
+    assert!(is_denied(&ended.map(drop)));
+    let mut other =
+        soon(admin.subscribe_to_persistent_subscription("s", "g", &options)).await.unwrap();
+    let event = soon(other.next()).await.unwrap();
+    assert_eq!(number(event.get_original_event()), 0);
 }

@@ -25,6 +25,8 @@ pub struct LineRow {
     pub unit_price_minor: i64,
     /// What the customer agreed to pay for the line after everything, in minor units.
     pub total_minor: i64,
+    /// What of that is for units that are still wanted, in minor units.
+    pub current_total_minor: i64,
     /// Units given up before they left.
     pub cancelled: i64,
     /// Units set aside and still here.
@@ -63,6 +65,7 @@ pub(super) fn all_of(order_id: Uuid, order: &PlacedOrder) -> impl Iterator<Item 
         quantity: i64::from(bought.quantity),
         unit_price_minor: bought.unit_price.minor,
         total_minor: order.prices.lines.get(index).map_or(0, |prices| prices.total),
+        current_total_minor: worth(order, index),
         cancelled: i64::from(ledger.cancelled),
         allocated: i64::from(ledger.allocated_units()),
         backordered: i64::from(ledger.backordered),
@@ -71,4 +74,10 @@ pub(super) fn all_of(order_id: Uuid, order: &PlacedOrder) -> impl Iterator<Item 
         returned: i64::from(ledger.returned),
         refunded: i64::from(ledger.refunded),
     })
+}
+
+/// What line `index` of `order` costs as far as it is still wanted.
+pub(super) fn worth(order: &PlacedOrder, index: usize) -> i64 {
+    let line = order.prices.lines.get(index).zip(order.lines.get(index));
+    line.map_or(0, |(prices, ledger)| prices.value_of(0, ledger.wanted()))
 }

@@ -126,7 +126,6 @@ impl OrderRow {
     /// The row of `order`.
     pub(super) fn of(head: &Head, order: &PlacedOrder) -> Self {
         let details = &order.details;
-        let (status, reason) = status_of(&order.status);
         Self {
             id: head.id,
             number: order.number.as_ref().map(ToString::to_string),
@@ -145,7 +144,7 @@ impl OrderRow {
                 order::Handling::Partners { .. } => Handling::Partners,
                 order::Handling::Elsewhere { .. } => Handling::Elsewhere,
             },
-            status,
+            status: status_of(&order.status),
             payment_status: order.payment_status(),
             fulfilment_status: order.fulfilment_status(),
             return_status: order.return_status(),
@@ -154,7 +153,7 @@ impl OrderRow {
             risk_score: details.risk_score.map(i16::from),
             line_count: count(details.lines.len()),
             unit_count: unit_count(details),
-            reason,
+            reason: reason_of(&order.status),
             // To what the column keeps, so that what is compared here and there is the same.
             placed_at: order.placed_at.trunc_subsecs(6),
             recorded_at: head.recorded_at,
@@ -189,13 +188,23 @@ fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-fn status_of(status: &order::OrderStatus) -> (OrderStatus, Option<String>) {
+pub(super) const fn status_of(status: &order::OrderStatus) -> OrderStatus {
     match status {
-        order::OrderStatus::Pending => (OrderStatus::Pending, None),
-        order::OrderStatus::Confirmed => (OrderStatus::Confirmed, None),
-        order::OrderStatus::Completed => (OrderStatus::Completed, None),
-        order::OrderStatus::Cancelled(reason) => (OrderStatus::Cancelled, Some(json(reason))),
-        order::OrderStatus::Rejected(reason) => (OrderStatus::Rejected, Some(json(reason))),
+        order::OrderStatus::Pending => OrderStatus::Pending,
+        order::OrderStatus::Confirmed => OrderStatus::Confirmed,
+        order::OrderStatus::Completed => OrderStatus::Completed,
+        order::OrderStatus::Cancelled(_) => OrderStatus::Cancelled,
+        order::OrderStatus::Rejected(_) => OrderStatus::Rejected,
+    }
+}
+
+fn reason_of(status: &order::OrderStatus) -> Option<String> {
+    match status {
+        order::OrderStatus::Pending
+        | order::OrderStatus::Confirmed
+        | order::OrderStatus::Completed => None,
+        order::OrderStatus::Cancelled(reason) => Some(json(reason)),
+        order::OrderStatus::Rejected(reason) => Some(json(reason)),
     }
 }
 

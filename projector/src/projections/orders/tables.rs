@@ -57,6 +57,7 @@ pub(super) const TABLES: &str = r#"
         quantity bigint not null,
         unit_price_minor bigint not null,
         total_minor bigint not null,
+        current_total_minor bigint not null,
         cancelled bigint not null,
         allocated bigint not null,
         backordered bigint not null,
@@ -64,6 +65,45 @@ pub(super) const TABLES: &str = r#"
         delivered bigint not null,
         returned bigint not null,
         refunded bigint not null
+    );
+
+    -- One row per event, with where the order stood after it. Only ever added to.
+    create table order_timeline (
+        order_id uuid not null,
+        revision bigint not null,
+        event_type text not null,
+        recorded_at timestamptz not null,
+        actor text not null,
+        causation_id uuid not null,
+        status text not null,
+        payment_status text not null,
+        fulfilment_status text not null,
+        return_status text not null,
+        current_total_minor bigint not null,
+        captured_minor bigint not null,
+        refunded_minor bigint not null,
+        outstanding_minor bigint not null,
+        customer text collate "C",
+        country char(2) not null,
+        holds text[],
+        tags text[]
+    );
+
+    create table returns (
+        order_id uuid not null,
+        id uuid not null,
+        status text not null check (status in
+            ('requested', 'approved', 'declined', 'received', 'closed')),
+        reason text not null,
+        units_requested bigint not null,
+        units_received bigint not null,
+        units_restocked bigint not null,
+        units_written_off bigint not null,
+        units_missing bigint not null,
+        requested_at timestamptz not null,
+        decided_at timestamptz,
+        received_at timestamptz,
+        closed_at timestamptz
     );
 
     create table fulfilment_orders (
@@ -87,6 +127,22 @@ pub(super) const TABLES: &str = r#"
         last_order_at timestamptz not null,
         last_order_id uuid not null
     );
+
+    create table sales_by_day (
+        -- Of placing, in UTC.
+        day date not null,
+        sku text collate "C" not null,
+        channel text collate "C" not null,
+        currency char(3) not null,
+        kind text not null check (kind in ('goods', 'charge')),
+        orders bigint not null,
+        units bigint not null,
+        gross_minor bigint not null,
+        cancelled_units bigint not null,
+        cancelled_minor bigint not null,
+        returned_units bigint not null,
+        refunded_units bigint not null
+    );
 "#;
 
 pub(super) const INDEXES: &str = "
@@ -105,8 +161,19 @@ pub(super) const INDEXES: &str = "
     create index orders_customer on orders (customer, placed_at, id) where customer is not null;
     create index orders_on_hold on orders (placed_at, id) where on_hold;
     create index orders_tags on orders using gin (tags) where tags <> '{}';
+    -- Imported with a time of placing that was still to come.
+    create index orders_placed_ahead on orders (placed_at, id) where placed_at > recorded_at;
     alter table order_lines add primary key (order_id, line);
     create index order_lines_sku on order_lines (sku, order_id);
+    alter table order_timeline add primary key (order_id, revision);
+    create index order_timeline_recorded_at on order_timeline (recorded_at, order_id);
+    -- Where an order became somebody's.
+    create index order_timeline_customer on order_timeline (customer, order_id)
+        where customer is not null
+        and event_type in ('order-placed', 'order-customer-attached');
+    alter table returns add primary key (order_id, id);
+    create index returns_requested_at on returns (requested_at, id);
+    create index returns_status on returns (status, requested_at, id);
     alter table fulfilment_orders add primary key (id);
     create index fulfilment_orders_order on fulfilment_orders (order_id);
     create index fulfilment_orders_location on fulfilment_orders (location, status, placed_at, id);
@@ -115,13 +182,19 @@ pub(super) const INDEXES: &str = "
     create index customers_customer on customers (customer);
     create index customers_last_order_at on customers (last_order_at, id);
     create index customers_spent on customers (spent_minor, id);
+    alter table sales_by_day add primary key (day, sku, channel, currency, kind);
+    create index sales_by_day_sku on sales_by_day (sku, day);
 ";
 
 pub(super) const VIEWS: &str = "
-    drop view if exists read_model.orders, read_model.order_lines, read_model.fulfilment_orders,
-        read_model.customers;
+    drop view if exists read_model.orders, read_model.order_lines, read_model.order_timeline,
+        read_model.returns, read_model.fulfilment_orders, read_model.customers,
+        read_model.sales_by_day;
     create view read_model.orders as select * from orders;
     create view read_model.order_lines as select * from order_lines;
+    create view read_model.order_timeline as select * from order_timeline;
+    create view read_model.returns as select * from returns;
     create view read_model.fulfilment_orders as select * from fulfilment_orders;
     create view read_model.customers as select * from customers;
+    create view read_model.sales_by_day as select * from sales_by_day;
 ";

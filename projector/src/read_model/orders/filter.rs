@@ -56,19 +56,46 @@ pub struct OrderFilter {
     pub total_max: Option<i64>,
 }
 
+/// Which of an order's rows the conditions are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tense {
+    /// Its row of now, `read_model.orders o`.
+    Now,
+    /// What can change of it: a row of its timeline, `t`. The rest: its row of now.
+    Then,
+}
+
+impl Tense {
+    /// The row that says where the order stands.
+    const fn row(self) -> &'static str {
+        match self {
+            Self::Now => " and o.",
+            Self::Then => " and t.",
+        }
+    }
+}
+
 impl OrderFilter {
     /// Adds the conditions to a statement over `read_model.orders o` that has a `where` already.
-    pub(super) fn narrow(&self, sql: &mut QueryBuilder<Postgres>) {
-        self.narrow_axes(sql);
-        self.narrow_names(sql);
-        self.narrow_ranges(sql);
+    pub(super) fn narrow(&self, sql: &mut QueryBuilder<Postgres>, tense: Tense) {
+        self.narrow_axes(sql, tense);
+        match tense {
+            Tense::Now => self.narrow_labels(sql),
+            Tense::Then => self.narrow_labels_then(sql),
+        }
+        self.narrow_names(sql, tense);
+        self.narrow_ranges(sql, tense);
     }
 
-    fn narrow_axes(&self, sql: &mut QueryBuilder<Postgres>) {
-        one_of(sql, " and o.status = ", &self.status, OrderStatus::as_str);
-        one_of(sql, " and o.payment_status = ", &self.payment_status, PaymentStatus::code);
-        one_of(sql, " and o.fulfilment_status = ", &self.fulfilment_status, FulfilmentStatus::code);
-        one_of(sql, " and o.return_status = ", &self.return_status, ReturnStatus::code);
+    fn narrow_axes(&self, sql: &mut QueryBuilder<Postgres>, tense: Tense) {
+        let row = tense.row();
+        one_of(sql, row, "status = ", &self.status, OrderStatus::as_str);
+        one_of(sql, row, "payment_status = ", &self.payment_status, PaymentStatus::code);
+        one_of(sql, row, "fulfilment_status = ", &self.fulfilment_status, FulfilmentStatus::code);
+        one_of(sql, row, "return_status = ", &self.return_status, ReturnStatus::code);
+    }
+
+    fn narrow_labels(&self, sql: &mut QueryBuilder<Postgres>) {
         match self.on_hold {
             None => {}
             Some(true) => {
@@ -88,18 +115,45 @@ impl OrderFilter {
         }
     }
 
-    fn narrow_names(&self, sql: &mut QueryBuilder<Postgres>) {
+    fn narrow_labels_then(&self, sql: &mut QueryBuilder<Postgres>) {
+        match self.on_hold {
+            None => {}
+            Some(true) => {
+                sql.push(" and t.holds is not null");
+            }
+            Some(false) => {
+                sql.push(" and t.holds is null");
+            }
+        }
+        if let Some(hold) = &self.hold {
+            sql.push(" and ").push_bind(hold).push(" = any(t.holds)");
+        }
+        if let Some(tag) = &self.tag {
+            sql.push(" and ").push_bind(tag).push(" = any(t.tags)");
+        }
+        if let Some(customer) = &self.customer {
+            // Whoever's it was then, it became theirs at one of these events: an index has them.
+            sql.push(
+                " and o.id in (select c.order_id from read_model.order_timeline c \
+                 where c.event_type in ('order-placed', 'order-customer-attached') \
+                 and c.customer = ",
+            );
+            sql.push_bind(customer).push(")");
+        }
+    }
+
+    fn narrow_names(&self, sql: &mut QueryBuilder<Postgres>, tense: Tense) {
         let names = [
-            (" and o.channel = ", &self.channel),
-            (" and o.customer = ", &self.customer),
-            (" and o.number = ", &self.number),
-            (" and o.external_reference = ", &self.external_reference),
-            (" and o.country = ", &self.country),
-            (" and o.currency = ", &self.currency),
+            (" and o.", "channel = ", &self.channel),
+            (tense.row(), "customer = ", &self.customer),
+            (" and o.", "number = ", &self.number),
+            (" and o.", "external_reference = ", &self.external_reference),
+            (tense.row(), "country = ", &self.country),
+            (" and o.", "currency = ", &self.currency),
         ];
-        for (condition, name) in names {
+        for (row, condition, name) in names {
             if let Some(name) = name {
-                sql.push(condition).push_bind(name);
+                sql.push(row).push(condition).push_bind(name);
             }
         }
         if let Some(sku) = &self.sku {
@@ -118,12 +172,16 @@ impl OrderFilter {
         }
     }
 
-    fn narrow_ranges(&self, sql: &mut QueryBuilder<Postgres>) {
+    fn narrow_ranges(&self, sql: &mut QueryBuilder<Postgres>, tense: Tense) {
+        let (updated_from, updated_to) = match tense {
+            Tense::Now => (" and o.updated_at >= ", " and o.updated_at < "),
+            Tense::Then => (" and t.recorded_at >= ", " and t.recorded_at < "),
+        };
         let times = [
             (" and o.placed_at >= ", self.placed_from),
             (" and o.placed_at < ", self.placed_to),
-            (" and o.updated_at >= ", self.updated_from),
-            (" and o.updated_at < ", self.updated_to),
+            (updated_from, self.updated_from),
+            (updated_to, self.updated_to),
         ];
         for (condition, time) in times {
             if let Some(time) = time {
@@ -144,6 +202,7 @@ impl OrderFilter {
 
 fn one_of<T: Copy>(
     sql: &mut QueryBuilder<Postgres>,
+    row: &'static str,
     condition: &'static str,
     wanted: &[T],
     code: fn(T) -> &'static str,
@@ -152,11 +211,11 @@ fn one_of<T: Copy>(
         [] => {}
         // For one value the index also gives the order they were placed in.
         [one] => {
-            sql.push(condition).push_bind(code(*one));
+            sql.push(row).push(condition).push_bind(code(*one));
         }
         several => {
             let codes: Vec<_> = several.iter().map(|&one| code(one)).collect();
-            sql.push(condition).push("any(").push_bind(codes).push(")");
+            sql.push(row).push(condition).push("any(").push_bind(codes).push(")");
         }
     }
 }

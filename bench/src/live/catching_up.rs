@@ -1,0 +1,81 @@
+//! Workers of live generations that begin at the beginning of a log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use journal::{Journal, SystemClock};
+use projector::{Options, ProjectionName, Projector, Rebuild, RebuildOptions};
+use tokio::time::sleep;
+
+use crate::history::History;
+use crate::rebuild::{event_store, postgres};
+use crate::stage::Folder;
+
+/// Events of all projections per second.
+const AIM: f64 = 100_000.0;
+const LOOK: Duration = Duration::from_millis(10);
+
+pub(super) async fn run(history: &History) -> anyhow::Result<()> {
+    let folder = Folder::new()?;
+    let store = event_store(&history.event_store).await?;
+    let postgres = postgres(folder.path()).await?;
+    let url = postgres.url();
+    projector::migrate(&url).await?;
+    let options = journal::Options::new(store.connection_string().parse()?);
+    let journal = Journal::connect(options, Arc::new(SystemClock))?;
+    let head = journal.head().await?;
+
+    let start = Instant::now();
+    let projector = Projector::start(&url, journal.clone(), Options::default())?;
+    let mut there: BTreeMap<ProjectionName, Duration> = BTreeMap::new();
+    while there.len() < ProjectionName::ALL.len() {
+        sleep(LOOK).await;
+        for status in projector.status() {
+            if status.caught_up && status.position >= head {
+                there.entry(status.projection).or_insert_with(|| start.elapsed());
+            }
+        }
+    }
+    let took = start.elapsed().as_secs_f64();
+    let statuses = projector.status();
+    projector.stop().await;
+    let events: u64 = statuses.iter().map(|it| it.stats.events_applied).sum();
+    println!("{events} events by live workers from an empty database in {took:.1} s");
+    for status in &statuses {
+        let stats = status.stats;
+        println!(
+            "  {:>12} {:>8} events in {:>5} transactions, there after {:>5.1} s",
+            status.projection.as_str(),
+            stats.events_applied,
+            stats.batches,
+            there[&status.projection].as_secs_f64()
+        );
+        ensure!(stats.gaps_healed + stats.streams_quarantined == 0, "{status:?}");
+    }
+    println!("  {:.0} events/s (aim {AIM})", rate(events, took));
+    same_in_bulk(&url, &journal).await?;
+    postgres.stop().await?;
+    store.stop().await;
+    Ok(())
+}
+
+/// What live workers wrote is what a rebuild writes.
+async fn same_in_bulk(url: &str, journal: &Journal) -> anyhow::Result<()> {
+    let options = RebuildOptions { promote: false, ..RebuildOptions::default() };
+    Rebuild::start(url, journal.clone(), &ProjectionName::ALL, options).await?.finish().await?;
+    for name in ProjectionName::ALL {
+        let comparison = projector::diff(url, journal.clone(), name)
+            .await
+            .with_context(|| format!("{name} could not be compared"))?;
+        ensure!(comparison.differing() == 0, "{name} comes out differently: {comparison:?}");
+    }
+    println!("  all rows are the same when rebuilt");
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}

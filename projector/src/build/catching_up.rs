@@ -1,0 +1,251 @@
+//! From filled generations to live ones: ordinary workers fold what happened meanwhile, the new
+//! generation is compared with the live one, and readers are shown it.
+//!
+//! Where a projector runs, its workers may be at the new generation already. Whoever it is, how far
+//! they are is in the checkpoints.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Engine, Outcome};
+use super::run::{Part, Run};
+use crate::board::{Board, WorkerStatus};
+use crate::bookkeeping::{self, GenerationId, Lock};
+use crate::compare::compare;
+use crate::failure::Failure;
+use crate::projection::Projection;
+use crate::projections::{With, with};
+use crate::promotion::{self, Change, Way};
+use crate::worker::{Context, Worker};
+use crate::writer::Writer;
+use crate::{database, generation};
+
+/// How often it is looked how far the new generation is.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often slices that nobody holds are taken.
+const TAKE: Duration = Duration::from_secs(1);
+/// Readers wait while a promotion is tried, so one that failed is not tried again at once.
+const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
+
+/// Brings all generations of the run to where the live ones are, and makes them live.
+pub(super) async fn catch_up(engine: &Engine, run: &Run) -> Result<Outcome, Failure> {
+    let building = run.parts.iter().filter(|part| part.building);
+    let all = building.map(|part| with(part.generation.projection, CatchUp { engine, run, part }));
+    let mut outcome = Outcome::Done;
+    for caught_up in join_all(all).await {
+        match caught_up? {
+            Outcome::Done => {}
+            other @ (Outcome::Ready | Outcome::Stopped) => outcome = other,
+        }
+    }
+    Ok(outcome)
+}
+
+struct CatchUp<'a> {
+    engine: &'a Engine,
+    run: &'a Run,
+    part: &'a Part,
+}
+
+impl<'a> With for CatchUp<'a> {
+    type Output = BoxFuture<'a, Result<Outcome, Failure>>;
+
+    fn with<P: Projection>(self) -> Self::Output {
+        Box::pin(self.catch_up::<P>())
+    }
+}
+
+impl CatchUp<'_> {
+    async fn catch_up<P: Projection>(self) -> Result<Outcome, Failure> {
+        let engine = self.engine;
+        let (status, _) = watch::channel(WorkerStatus::starting(P::NAME));
+        let number = self.part.generation.number;
+        let mut workers = Workers {
+            context: &engine.context,
+            generation: self.part.generation,
+            board: Arc::new(Board::of(number, status.clone())),
+            stop: engine.context.stop.child_token(),
+            tasks: JoinSet::new(),
+            ours: BTreeSet::new(),
+            taken: None,
+            connection: None,
+        };
+        let outcome = self.decide::<P>(&mut workers).await;
+        workers.end().await;
+        let applied = status.borrow().stats.events_applied;
+        engine.board.of(P::NAME, |it| {
+            it.events += applied;
+            it.promoted = matches!(outcome, Ok(Outcome::Done));
+        });
+        outcome
+    }
+
+    /// Waits until the generation has caught up, and has readers see it if that is wanted and
+    /// right.
+    async fn decide<P: Projection>(&self, workers: &mut Workers<'_>) -> Result<Outcome, Failure> {
+        let (engine, generation) = (self.engine, self.part.generation);
+        let context = &engine.context;
+        let mut compared = false;
+        loop {
+            engine.pacer.go().await?;
+            if !workers.keep_going::<P>().await? {
+                sleep(LOOK).await;
+                continue;
+            }
+            if !self.run.promote {
+                self.refuse("it is not to be promoted");
+                return Ok(Outcome::Ready);
+            }
+            if !compared && let Some(why_not) = self.differs::<P>().await? {
+                self.refuse(&why_not);
+                return Ok(Outcome::Ready);
+            }
+            compared = true;
+            let tried = Instant::now();
+            let (address, journal) = (&context.address, &context.journal);
+            match promotion::change(address, journal, generation, Way::Forward).await {
+                Ok(Change::Done { .. }) => return Ok(Outcome::Done),
+                Ok(Change::Behind | Change::InTheWay) => {}
+                // It is live already, or nobody wants it any more.
+                Err(Failure::Lost) => return self.is_live().await,
+                Err(failure) => return Err(failure),
+            }
+            tokio::time::sleep_until(tried + BETWEEN_PROMOTIONS).await;
+        }
+    }
+
+    fn refuse(&self, why: &str) {
+        let projection = self.part.generation.projection;
+        let why = format!(
+            "generation {} of {projection} is not live: {why}; look at it with `orderstore \
+             projections diff {projection}`, then promote or drop it",
+            self.part.generation.number
+        );
+        tracing::warn!(%projection, why, "a new generation waits");
+        self.engine.board.of(projection, |it| it.refusal = Some(why));
+    }
+
+    /// Why the generation is too different from the live one, if it is.
+    async fn differs<P: Projection>(&self) -> Result<Option<String>, Failure> {
+        let Some(threshold) = self.run.threshold else { return Ok(None) };
+        let (engine, generation) = (self.engine, self.part.generation);
+        let mut connection = database::connect(&engine.context.address).await?;
+        let all = generation::generations(&mut connection, P::NAME).await?;
+        connection.close().await?;
+        let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
+        if live.version != self.part.version && !engine.options.compare_versions {
+            return Ok(None);
+        }
+        let blue = GenerationId { number: live.number, ..generation };
+        let comparison = compare(&engine.context, P::NAME, blue, generation).await?;
+        let differing = comparison.differing();
+        Ok((differing > threshold).then(|| {
+            format!("{differing} rows differ from the live generation, and {threshold} may")
+        }))
+    }
+
+    async fn is_live(&self) -> Result<Outcome, Failure> {
+        let generation = self.part.generation;
+        let mut connection = database::connect(&self.engine.context.address).await?;
+        let all = generation::generations(&mut connection, generation.projection).await?;
+        connection.close().await?;
+        let live = all.iter().any(|it| it.number == generation.number && it.state == "live");
+        if live { Ok(Outcome::Done) } else { Err(Failure::Lost) }
+    }
+}
+
+/// Our own workers at a generation, where nobody else is at it.
+struct Workers<'a> {
+    context: &'a Context,
+    generation: GenerationId,
+    board: Arc<Board>,
+    stop: CancellationToken,
+    tasks: JoinSet<(u16, Result<(), Failure>)>,
+    /// The numbers of their slices.
+    ours: BTreeSet<u16>,
+    /// When free slices were taken last.
+    taken: Option<Instant>,
+    /// For looking how far the slices are.
+    connection: Option<PgConnection>,
+}
+
+impl Workers<'_> {
+    /// Gives workers to slices that nobody holds. Whether all slices have caught up.
+    async fn keep_going<P: Projection>(&mut self) -> Result<bool, Failure> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            let (slice, ended) = match ended {
+                Ok(ended) => ended,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // The runtime is shutting down.
+                Err(_) => return Err(Failure::Lost),
+            };
+            self.ours.remove(&slice);
+            match ended {
+                // Somebody else has taken it, or it has ended in good order.
+                Ok(()) | Err(Failure::Lost) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        if self.taken.is_none_or(|taken| taken.elapsed() >= TAKE) {
+            self.take::<P>().await?;
+            self.taken = Some(Instant::now());
+        }
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(database::connect(&self.context.address).await?),
+        };
+        let all = bookkeeping::positions(connection, self.generation, Lock::None).await?;
+        Ok(!all.is_empty() && all.iter().all(|slice| slice.caught_up))
+    }
+
+    async fn take<P: Projection>(&mut self) -> Result<(), Failure> {
+        let mut connection = database::connect(&self.context.address).await?;
+        let all = generation::generations(&mut connection, P::NAME).await?;
+        connection.close().await?;
+        let this = all.into_iter().find(|it| it.number == self.generation.number);
+        let generation = this.ok_or(Failure::Lost)?;
+        let (context, patience) = (self.context, self.context.options.take_over_after);
+        // What one of our workers holds, another of ours could take from it.
+        for slice in generation.slices() {
+            if self.ours.contains(&slice.number) {
+                continue;
+            }
+            let journal = context.journal.clone();
+            let writer = Writer::acquire(
+                &context.address,
+                journal,
+                self.generation,
+                slice,
+                context.holder,
+                patience,
+            );
+            let Some(writer) = writer.await? else { continue };
+            let (context, board) = (context.clone(), Arc::clone(&self.board));
+            let stop = self.stop.clone();
+            self.ours.insert(slice.number);
+            self.tasks.spawn(async move {
+                let ended = Worker::new(writer, &context, &board, &stop).run::<P>().await;
+                (slice.number, ended)
+            });
+        }
+        Ok(())
+    }
+
+    async fn end(mut self) {
+        self.stop.cancel();
+        while self.tasks.join_next().await.is_some() {}
+        if let Some(connection) = self.connection {
+            // The server notices by itself, too.
+            let _ = connection.close().await;
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! The bookkeeping of runs: who carries one out, how far it is, and what it came to.
+//!
+//! The statements on `orderstore.builds` and `orderstore.build_generations` are here and nowhere
+//! else, but for what `plan` reads of them.
+
+use std::time::Duration;
+
+use journal::Position;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, FromRow};
+use uuid::Uuid;
+
+use super::options::RebuildOptions;
+use super::progress::Pace;
+use crate::ProjectionName;
+use crate::bookkeeping::{self, GenerationId};
+use crate::code::codes;
+use crate::failure::Failure;
+
+codes! {
+    /// What a run is at.
+    Phase {
+        /// The log is read, and its events dealt out to partitions.
+        Scan = "scan",
+        /// Partitions are folded, and their rows copied into the tables.
+        Fold = "fold",
+        /// Sums, keys and indexes are made.
+        Finish = "finish",
+        /// What happened meanwhile is folded, and the generations are compared and promoted.
+        CatchUp = "catch-up",
+        /// The generations are as far as the live ones, and wait for somebody to promote them.
+        Ready = "ready",
+        /// They are live.
+        Done = "done",
+        /// Another run, or none, does what was left of it.
+        GivenUp = "given-up",
+    }
+}
+
+/// A run: it fills some generations in one pass over the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) id: i64,
+    /// The right to carry it out, until somebody else takes it.
+    pub(crate) epoch: i64,
+    pub(crate) phase: Phase,
+    pub(crate) promote: bool,
+    pub(crate) threshold: Option<u64>,
+    pub(crate) partitions: u32,
+    /// Where the scan ended: what rows there are, are of the events up to here.
+    pub(crate) end: Option<Position>,
+    pub(crate) parts: Vec<Part>,
+}
+
+/// A generation that a run fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) generation: GenerationId,
+    pub(crate) version: i32,
+    /// Whether all rows, keys and indexes are there.
+    pub(crate) filled: bool,
+    /// Whether nobody has promoted or dropped it yet.
+    pub(crate) building: bool,
+    /// Whether readers see it.
+    pub(crate) live: bool,
+}
+
+/// What a run came to so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) scanned: Position,
+    pub(crate) events: u64,
+    pub(crate) event_bytes: u64,
+    pub(crate) spilled_bytes: u64,
+    pub(crate) rows: u64,
+    pub(crate) row_bytes: u64,
+    /// How long each phase took, or has taken so far.
+    pub(crate) took: [Duration; 4],
+    pub(crate) peak_rss_bytes: u64,
+}
+
+/// A run that is not at its end, from outside.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Unfinished {
+    pub(crate) id: i64,
+    /// Whether its holder has shown a sign of life.
+    pub(crate) alive: bool,
+    /// The projections that are left to build.
+    pub(crate) projections: Vec<String>,
+    /// All that it builds or has built.
+    #[sqlx(rename = "all_of_it")]
+    pub(crate) all: Vec<String>,
+    /// Whether it waits for somebody to promote what it built.
+    pub(crate) ready: bool,
+    /// Whether somebody has paused it.
+    pub(crate) paused: bool,
+}
+
+impl Unfinished {
+    pub(crate) fn is_of(&self, projection: ProjectionName) -> bool {
+        self.projections.iter().any(|name| name == projection.as_str())
+    }
+}
+
+/// Begins a run that fills `generations`, held by `holder` from the first moment on.
+pub(crate) async fn begin(
+    connection: &mut PgConnection,
+    generations: &[GenerationId],
+    partitions: u32,
+    options: &RebuildOptions,
+    holder: Uuid,
+) -> Result<i64, Failure> {
+    const BEGIN: &str = "insert into orderstore.builds (holder, partitions, promote, threshold) \
+         values ($1, $2, $3, $4) returning id";
+    const PART: &str = "insert into orderstore.build_generations (projection, generation, build) \
+         select *, $3 from unnest($1::text[], $2::bigint[])";
+    let mut transaction = bookkeeping::durable(connection).await?;
+    let id: i64 = sqlx::query_scalar(BEGIN)
+        .bind(holder)
+        .bind(i32::try_from(partitions).unwrap_or(i32::MAX))
+        .bind(options.promote)
+        .bind(options.threshold.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)))
+        .fetch_one(&mut *transaction)
+        .await?;
+    sqlx::query(PART)
+        .bind(generations.iter().map(|it| it.projection.as_str()).collect::<Vec<_>>())
+        .bind(generations.iter().map(|it| it.number).collect::<Vec<_>>())
+        .bind(id)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(id)
+}
+
+/// The runs that are not at their end. Those of which nobody has shown a sign of life within
+/// `patience` are not alive.
+pub(crate) async fn unfinished(
+    connection: &mut PgConnection,
+    patience: Duration,
+) -> sqlx::Result<Vec<Unfinished>> {
+    const UNFINISHED: &str = "select b.id, b.phase = 'ready' as ready, b.paused, \
+         b.holder is not null \
+         and b.updated_at >= clock_timestamp() - make_interval(secs => $1) as alive, \
+         (select coalesce(array_agg(g.projection), '{}') from orderstore.build_generations g \
+          join orderstore.projections p on p.name = g.projection and p.generation = g.generation \
+          where g.build = b.id and p.state = 'building') as projections, \
+         (select coalesce(array_agg(g.projection), '{}') from orderstore.build_generations g \
+          where g.build = b.id) as all_of_it \
+         from orderstore.builds b where b.phase not in ('done', 'given-up') order by b.id";
+    sqlx::query_as(UNFINISHED).bind(patience.as_secs_f64()).fetch_all(connection).await
+}
+
+/// Takes the right to carry out the run `id` from a holder who has shown no sign of life within
+/// `patience`, after whatever is being written under it; `None` if it may not be taken.
+pub(crate) async fn acquire(
+    connection: &mut PgConnection,
+    id: i64,
+    holder: Uuid,
+    patience: Duration,
+) -> Result<Option<Run>, Failure> {
+    // Whoever writes shares the lock on this row until the end of the transaction.
+    const LOCK: &str = "select from orderstore.builds where id = $1 \
+         and phase not in ('ready', 'done', 'given-up') \
+         and (holder is null or holder = $2 \
+              or updated_at < clock_timestamp() - make_interval(secs => $3)) for update";
+    const ACQUIRE: &str = "update orderstore.builds \
+         set epoch = epoch + 1, holder = $2, updated_at = clock_timestamp() where id = $1";
+    let mut transaction = bookkeeping::durable(connection).await?;
+    sqlx::query("set local lock_timeout = '5s'").execute(&mut *transaction).await?;
+    let free = sqlx::query(LOCK)
+        .bind(id)
+        .bind(holder)
+        .bind(patience.as_secs_f64())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if free.is_none() {
+        return Ok(None);
+    }
+    sqlx::query(ACQUIRE).bind(id).bind(holder).execute(&mut *transaction).await?;
+    let run = load(&mut transaction, id).await?;
+    transaction.commit().await?;
+    Ok(Some(run))
+}
+
+/// The run as it is now.
+///
+/// # Errors
+/// [`Failure::Lost`] when somebody else has taken over.
+pub(crate) async fn read(
+    connection: &mut PgConnection,
+    id: i64,
+    epoch: i64,
+) -> Result<Run, Failure> {
+    let run = load(connection, id).await?;
+    if run.epoch == epoch { Ok(run) } else { Err(Failure::Lost) }
+}
+
+async fn load(connection: &mut PgConnection, id: i64) -> Result<Run, Failure> {
+    const RUN: &str = "select epoch, phase, promote, threshold, partitions, \
+         end_commit_position, end_prepare_position from orderstore.builds where id = $1";
+    const PARTS: &str = "select g.projection, g.generation, p.version, g.filled, \
+         p.state = 'building', p.state = 'live' from orderstore.build_generations g \
+         join orderstore.projections p on p.name = g.projection and p.generation = g.generation \
+         where g.build = $1 order by g.projection";
+    type RunRow = (i64, Phase, bool, Option<i64>, i32, Option<i64>, Option<i64>);
+    let (epoch, phase, promote, threshold, partitions, commit, prepare): RunRow =
+        sqlx::query_as(RUN).bind(id).fetch_one(&mut *connection).await?;
+    let parts: Vec<(String, i64, i32, bool, bool, bool)> =
+        sqlx::query_as(PARTS).bind(id).fetch_all(&mut *connection).await?;
+    let part = |(name, number, version, filled, building, live): (String, _, _, _, _, _)| {
+        let generation = GenerationId { projection: name.parse().ok()?, number };
+        Some(Part { generation, version, filled, building, live })
+    };
+    let end = commit.zip(prepare).map(|(commit, prepare)| Position::from_signed(commit, prepare));
+    Ok(Run {
+        id,
+        epoch,
+        phase,
+        promote,
+        threshold: threshold.map(i64::unsigned_abs),
+        partitions: partitions.unsigned_abs().max(1),
+        end: end.map(|end| end.ok_or(Failure::Position)).transpose()?,
+        parts: parts.into_iter().filter_map(part).collect(),
+    })
+}
+
+/// Makes sure that the run is still ours until the end of the transaction. Several transactions
+/// may do so at once.
+///
+/// # Errors
+/// [`Failure::Lost`] when somebody else has taken over: nothing may be written.
+pub(crate) async fn fence(
+    connection: &mut PgConnection,
+    id: i64,
+    epoch: i64,
+) -> Result<(), Failure> {
+    const FENCE: &str = "select from orderstore.builds where id = $1 and epoch = $2 for key share";
+    let ours = sqlx::query(FENCE).bind(id).bind(epoch).fetch_optional(connection).await?;
+    ours.map(drop).ok_or(Failure::Lost)
+}
+
+/// Shows a sign of life, and how far the run is. Whether it is paused.
+///
+/// # Errors
+/// [`Failure::Lost`] when somebody else has taken over.
+pub(crate) async fn beat(
+    connection: &mut PgConnection,
+    id: i64,
+    epoch: i64,
+    figures: &Figures,
+    error: Option<&str>,
+) -> Result<bool, Failure> {
+    const BEAT: &str = "update orderstore.builds set updated_at = clock_timestamp(), \
+         commit_position = $3, prepare_position = $4, events = $5, event_bytes = $6, \
+         spilled_bytes = $7, rows = $8, row_bytes = $9, scan_ms = $10, fold_ms = $11, \
+         finish_ms = $12, catch_up_ms = $13, peak_rss_bytes = $14, error = $15 \
+         where id = $1 and epoch = $2 returning paused";
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (commit, prepare) = figures.scanned.to_signed().ok_or(Failure::Position)?;
+    let mut query = sqlx::query_scalar(BEAT).bind(id).bind(epoch).bind(commit).bind(prepare);
+    for sum in [
+        figures.events,
+        figures.event_bytes,
+        figures.spilled_bytes,
+        figures.rows,
+        figures.row_bytes,
+    ] {
+        query = query.bind(number(sum));
+    }
+    for took in figures.took {
+        query = query.bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+    }
+    let query = query.bind(number(figures.peak_rss_bytes)).bind(error);
+    query.fetch_optional(connection).await?.ok_or(Failure::Lost)
+}
+
+/// Moves the run on to `phase`; from the end of the scan on, `end` is where that was.
+pub(crate) async fn enter(
+    connection: &mut PgConnection,
+    run: &Run,
+    phase: Phase,
+    end: Option<Position>,
+) -> Result<(), Failure> {
+    const ENTER: &str = "update orderstore.builds set phase = $3, updated_at = clock_timestamp(), \
+         end_commit_position = $4, end_prepare_position = $5, \
+         ended_at = case when $3 in ('done', 'ready') then clock_timestamp() end, \
+         holder = case when $3 in ('done', 'ready') then null else holder end \
+         where id = $1 and epoch = $2";
+    let end = end.map(|end| end.to_signed().ok_or(Failure::Position)).transpose()?;
+    let mut transaction = bookkeeping::durable(connection).await?;
+    let entered = sqlx::query(ENTER)
+        .bind(run.id)
+        .bind(run.epoch)
+        .bind(phase)
+        .bind(end.map(|(commit, _)| commit))
+        .bind(end.map(|(_, prepare)| prepare))
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    if entered.rows_affected() == 1 { Ok(()) } else { Err(Failure::Lost) }
+}
+
+/// When the run began, in microseconds, and how long things took in the latest run that came to
+/// its end.
+pub(crate) async fn begun_and_pace(
+    connection: &mut PgConnection,
+    id: i64,
+) -> Result<(i64, Pace), Failure> {
+    const BEGUN: &str = "select (extract(epoch from started_at) * 1000000)::bigint \
+         from orderstore.builds where id = $1";
+    const PACE: &str = "select fold_ms::float8 / scan_ms, finish_ms::float8 / fold_ms \
+         from orderstore.builds where phase in ('ready', 'done') and scan_ms >= 1000 \
+         and fold_ms > 0 order by id desc limit 1";
+    let begun = sqlx::query_scalar(BEGUN).bind(id).fetch_one(&mut *connection).await?;
+    let pace: Option<(f64, f64)> = sqlx::query_as(PACE).fetch_optional(connection).await?;
+    let pace = pace.map(|(fold_per_scan, finish_per_fold)| Pace { fold_per_scan, finish_per_fold });
+    Ok((begun, pace.unwrap_or_default()))
+}
+
+/// The generations that are to be built and that no run fills, by projection and version. Nobody
+/// who works at them has shown a sign of life within `patience`.
+pub(crate) async fn unbuilt(
+    connection: &mut PgConnection,
+    patience: Duration,
+) -> sqlx::Result<Vec<(String, i64, i32)>> {
+    const UNBUILT: &str = "select p.name, p.generation, p.version from orderstore.projections p \
+         where p.state = 'building' and not exists (select from orderstore.build_generations g \
+             where g.projection = p.name and g.generation = p.generation) \
+         and not exists (select from orderstore.checkpoints c \
+             where c.projection = p.name and c.generation = p.generation and c.holder is not null \
+             and c.updated_at >= clock_timestamp() - make_interval(secs => $1)) order by 1";
+    sqlx::query_as(UNBUILT).bind(patience.as_secs_f64()).fetch_all(connection).await
+}
+
+/// Ends the pause of the run `id`.
+pub(crate) async fn resume(connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
+    const RESUME: &str = "update orderstore.builds set paused = false where id = $1";
+    sqlx::query(RESUME).bind(id).execute(connection).await.map(drop)
+}
+
+/// Pauses the run because of an error that somebody has to do something about.
+pub(crate) async fn pause(
+    connection: &mut PgConnection,
+    id: i64,
+    epoch: i64,
+    error: &str,
+) -> sqlx::Result<()> {
+    const PAUSE: &str = "update orderstore.builds set paused = true, error = $3 \
+         where id = $1 and epoch = $2";
+    sqlx::query(PAUSE).bind(id).bind(epoch).bind(error).execute(connection).await.map(drop)
+}
+
+/// Notes that `generation` is filled: from now on it is like any other.
+pub(crate) async fn fill(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    (events, rows, row_bytes): (i64, i64, i64),
+) -> Result<(), Failure> {
+    const FILL: &str = "update orderstore.build_generations \
+         set filled = true, events = $3, rows = $4, row_bytes = $5 \
+         where projection = $1 and generation = $2";
+    sqlx::query(FILL)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .bind(events)
+        .bind(rows)
+        .bind(row_bytes)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Takes a projection out of the run `id`, which nobody carries out. What is left of it can still
+/// be carried out.
+pub(crate) async fn take_out(
+    connection: &mut PgConnection,
+    id: i64,
+    projection: ProjectionName,
+) -> Result<(), Failure> {
+    const TAKE_OUT: &str =
+        "delete from orderstore.build_generations where build = $1 and projection = $2";
+    const GIVE_UP: &str = "update orderstore.builds set phase = 'given-up', holder = null, \
+         epoch = epoch + 1, ended_at = clock_timestamp() where id = $1 \
+         and not exists (select from orderstore.build_generations where build = $1)";
+    let mut transaction = connection.begin().await?;
+    sqlx::query(TAKE_OUT).bind(id).bind(projection.as_str()).execute(&mut *transaction).await?;
+    sqlx::query(GIVE_UP).bind(id).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Gives the run up, whoever carries it out.
+pub(crate) async fn give_up(connection: &mut PgConnection, id: i64) -> Result<(), Failure> {
+    const GIVE_UP: &str = "update orderstore.builds set phase = 'given-up', holder = null, \
+         epoch = epoch + 1, ended_at = clock_timestamp() where id = $1 \
+         and phase not in ('done', 'given-up')";
+    let mut transaction = bookkeeping::durable(connection).await?;
+    sqlx::query(GIVE_UP).bind(id).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Gives the right to carry it out back, so that the next one need not wait.
+pub(crate) async fn release(
+    connection: &mut PgConnection,
+    id: i64,
+    epoch: i64,
+) -> sqlx::Result<()> {
+    const RELEASE: &str = "update orderstore.builds set holder = null where id = $1 and epoch = $2";
+    sqlx::query(RELEASE).bind(id).bind(epoch).execute(connection).await.map(drop)
+}
+
+/// Sets or ends the pause of all runs of `projections` (of all runs, if there are none). The
+/// projections that it is about.
+pub(crate) async fn set_paused(
+    connection: &mut PgConnection,
+    projections: &[ProjectionName],
+    paused: bool,
+) -> Result<Vec<ProjectionName>, Failure> {
+    const SET: &str = "with these as (select distinct b.id from orderstore.builds b \
+         join orderstore.build_generations g on g.build = b.id \
+         where b.phase in ('scan', 'fold', 'finish', 'catch-up') \
+         and (cardinality($1::text[]) = 0 or g.projection = any($1))), \
+         done as (update orderstore.builds b set paused = $2 from these t where b.id = t.id \
+         returning b.id) \
+         select g.projection from orderstore.build_generations g join done d on d.id = g.build \
+         order by 1";
+    let names: Vec<&str> = projections.iter().map(|name| name.as_str()).collect();
+    let mut transaction = bookkeeping::durable(connection).await?;
+    let set: Vec<String> =
+        sqlx::query_scalar(SET).bind(names).bind(paused).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(set.iter().filter_map(|name| name.parse().ok()).collect())
+}

@@ -1,0 +1,188 @@
+//! The processes that run a projector: how they see each other, and what is each one's fair share.
+//!
+//! Nobody leads. Every process shows a sign of life in `orderstore.workers`, sees who else does,
+//! and works out by the same rule how many slices of each generation are its own to hold. Who holds
+//! too many gives some back, who holds too few takes free ones. Who may write is decided elsewhere:
+//! however wrong a process is about the others, the fence of each slice lets one of them write.
+
+use std::time::Duration;
+
+use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use crate::bookkeeping::{FLEET, GenerationId};
+use crate::failure::Failure;
+use crate::slice::Slice;
+use crate::worker::Context;
+use crate::{Options, ProjectionName};
+
+/// A process that is alive.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub(crate) struct Node {
+    pub(crate) holder: Uuid,
+    /// What it can work on.
+    serves: Vec<String>,
+}
+
+/// A slice of a generation that this build can work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Post {
+    pub(crate) generation: GenerationId,
+    pub(crate) version: i32,
+    pub(crate) slice: Slice,
+    /// Whether nobody who is alive holds it.
+    pub(crate) free: bool,
+}
+
+fn served(projection: ProjectionName, version: i32) -> String {
+    format!("{projection}@{version}")
+}
+
+/// What a process with these options can work on.
+fn serves(options: &Options) -> Vec<String> {
+    ProjectionName::ALL.map(|name| served(name, options.version_of(name))).into()
+}
+
+/// Shows that this process is alive. Everybody who is, ourselves included, oldest first.
+pub(crate) async fn show_up(
+    connection: &mut PgConnection,
+    context: &Context,
+) -> Result<Vec<Node>, Failure> {
+    // Nobody is told of a sign of life, but everybody of a new face.
+    const SHOW: &str = "with shown as (insert into orderstore.workers \
+         (holder, name, pid, serves, session) values ($1, $2, $3, $4, pg_backend_pid()) \
+         on conflict (holder) do update set seen_at = clock_timestamp(), \
+         session = excluded.session returning (xmax = 0) as is_new) \
+         select case when is_new then pg_notify($5, '')::text end from shown";
+    const ALIVE: &str = "select holder, serves from orderstore.workers w \
+         where seen_at >= clock_timestamp() - make_interval(secs => $1) \
+         and exists (select from pg_stat_activity a where a.pid = w.session) \
+         order by started_at, holder";
+    const FORGET: &str =
+        "delete from orderstore.workers where seen_at < clock_timestamp() - interval '1 hour'";
+    let options = &context.options;
+    sqlx::query(SHOW)
+        .bind(context.holder)
+        .bind(options.name())
+        .bind(i64::from(std::process::id()))
+        .bind(serves(options))
+        .bind(FLEET)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(FORGET).execute(&mut *connection).await?;
+    let alive = sqlx::query_as(ALIVE).bind(options.take_over_after.as_secs_f64());
+    Ok(alive.fetch_all(connection).await?)
+}
+
+/// Says goodbye, so that the others need not wait.
+pub(crate) async fn leave(connection: &mut PgConnection, holder: Uuid) -> sqlx::Result<()> {
+    const LEAVE: &str = "with gone as (delete from orderstore.workers where holder = $1 \
+         returning true) select pg_notify($2, '') from gone";
+    sqlx::query(LEAVE).bind(holder).bind(FLEET).execute(connection).await.map(drop)
+}
+
+/// The slices of all generations that this build can work on.
+pub(crate) async fn posts(
+    connection: &mut PgConnection,
+    context: &Context,
+) -> Result<Vec<Post>, Failure> {
+    // What a bulk build fills is like any other generation once it is filled.
+    const POSTS: &str = "select p.name, p.generation, p.version, c.slice, p.slices, \
+         c.holder is null \
+         or c.updated_at < clock_timestamp() - make_interval(secs => $1) \
+         or (c.session is not null \
+             and not exists (select from pg_stat_activity a where a.pid = c.session)) as free \
+         from orderstore.projections p join orderstore.checkpoints c \
+         on c.projection = p.name and c.generation = p.generation \
+         where p.state in ('live', 'previous') \
+         or p.state = 'building' and exists (select from orderstore.build_generations b \
+             where b.projection = p.name and b.generation = p.generation and b.filled) \
+         order by p.name, p.generation, c.slice";
+    let rows: Vec<(String, i64, i32, i16, i16, bool)> = sqlx::query_as(POSTS)
+        .bind(context.options.take_over_after.as_secs_f64())
+        .fetch_all(connection)
+        .await?;
+    let post = |(name, number, version, slice, of, free): (String, i64, i32, i16, i16, bool)| {
+        let projection: ProjectionName = name.parse().ok()?;
+        let slice = Slice { number: slice.unsigned_abs(), of: of.unsigned_abs().max(1) };
+        let ours = context.options.version_of(projection) == version;
+        let generation = GenerationId { projection, number };
+        ours.then_some(Post { generation, version, slice, free })
+    };
+    Ok(rows.into_iter().filter_map(post).collect())
+}
+
+/// How many of `slices` slices of a generation are `holder`'s fair share, among all `nodes` that
+/// can work on it. The shares of all of them add up to all slices.
+pub(crate) fn share(
+    nodes: &[Node],
+    holder: Uuid,
+    projection: ProjectionName,
+    version: i32,
+    slices: u16,
+) -> u16 {
+    let able = served(projection, version);
+    let able: Vec<_> = nodes.iter().filter(|node| node.serves.contains(&able)).collect();
+    let Some(rank) = able.iter().position(|node| node.holder == holder) else { return 0 };
+    let (all, slices) = (able.len(), usize::from(slices));
+    // Those that are left over go to somebody else for every projection.
+    let offset = ProjectionName::ALL.iter().position(|name| *name == projection).unwrap_or(0);
+    let share = slices / all + usize::from((rank + offset) % all < slices % all);
+    u16::try_from(share).unwrap_or(u16::MAX)
+}
+
+/// So long nobody gives back what they took because nobody else did.
+pub(crate) const fn generosity(options: &Options) -> Duration {
+    options.take_over_after.saturating_mul(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(count: u128) -> Vec<Node> {
+        let serves = serves(&Options::default());
+        (0..count).map(|n| Node { holder: Uuid::from_u128(n), serves: serves.clone() }).collect()
+    }
+
+    fn version(name: ProjectionName) -> i32 {
+        Options::default().version_of(name)
+    }
+
+    #[test]
+    fn shares_differ_by_one_at_most_and_add_up_to_everything() {
+        for count in 1..=9 {
+            let nodes = nodes(count);
+            for slices in [1, 2, 4, 7, 64] {
+                for name in ProjectionName::ALL {
+                    let of = |node: &Node| share(&nodes, node.holder, name, version(name), slices);
+                    let shares: Vec<u16> = nodes.iter().map(of).collect();
+                    assert_eq!(shares.iter().sum::<u16>(), slices, "{shares:?}");
+                    let (least, most) = (shares.iter().min(), shares.iter().max());
+                    assert!(most.zip(least).is_some_and(|(most, least)| most - least <= 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn projections_of_one_slice_are_spread_over_the_processes() {
+        let nodes = nodes(3);
+        for node in &nodes {
+            let of = |name| share(&nodes, node.holder, name, version(name), 1);
+            assert_eq!(ProjectionName::ALL.map(of).iter().sum::<u16>(), 2);
+        }
+    }
+
+    #[test]
+    fn who_has_another_version_has_no_share() {
+        let mut nodes = nodes(2);
+        let name = ProjectionName::Orders;
+        nodes[1].serves = serves(&Options { versions_ahead: 1, ..Options::default() });
+        assert_eq!(share(&nodes, nodes[0].holder, name, version(name), 4), 4);
+        assert_eq!(share(&nodes, nodes[1].holder, name, version(name), 4), 0);
+        assert_eq!(share(&nodes, nodes[1].holder, name, version(name) + 1, 4), 4);
+        assert_eq!(share(&nodes, Uuid::from_u128(9), name, version(name), 4), 0);
+    }
+}

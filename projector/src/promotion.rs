@@ -1,0 +1,310 @@
+//! Which generation readers see: promotion of one that is built, and the way back.
+//!
+//! Readers see the live generation through views, so it is replaced by changing views. Both
+//! generations stand still for that moment, and the one that comes is at least as far as the one
+//! that goes: nobody who has seen an event stops seeing it. Workers of either go on afterwards.
+
+use std::time::Duration;
+
+use journal::{Journal, Position};
+use schemas::Aggregate;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, Connection};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::bookkeeping::{self, CHANNEL, GenerationId, Lock, WANTED};
+use crate::database::{self, Trouble};
+use crate::failure::Failure;
+use crate::generation::{self, is_quiet};
+use crate::projection::Projection;
+use crate::projections::{Definition, With, with};
+use crate::slice::Slice;
+
+/// A waiting promotion makes new readers wait behind it, so it does not wait for long.
+const LOCK_LIMIT: &str = "set local lock_timeout = '200ms'";
+
+/// So long the live generation stands still at most until the other one has caught up with it.
+const STANDSTILL: Duration = Duration::from_millis(150);
+
+/// How often it is looked whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What may be different after a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// A generation that was built becomes live.
+    Forward,
+    /// The one before becomes live again.
+    Back,
+    /// The same, even if readers then miss what they have seen already.
+    BackToStale,
+}
+
+/// What came of trying to change what readers see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Readers see the other generation, this one is kept for the way back.
+    Done {
+        /// The generation that was live before.
+        previous: Option<i64>,
+    },
+    /// The other one is not as far yet.
+    Behind,
+    /// Readers, or whoever writes, were in the middle of something.
+    InTheWay,
+}
+
+/// Makes `incoming` the live generation. Nothing has changed unless the answer says that it is done.
+///
+/// Readers that are in the middle of a statement finish it on the old generation; all later ones
+/// see the new one. Nobody waits longer than a fifth of a second for it.
+///
+/// # Errors
+/// [`Failure::Lost`] when `incoming` is not what it was any more.
+pub(crate) async fn change(
+    address: &PgConnectOptions,
+    journal: &Journal,
+    incoming: GenerationId,
+    way: Way,
+) -> Result<Change, Failure> {
+    let mut connection = database::connect(address).await?;
+    let mut beside = database::connect(address).await?;
+    let changed = try_change(&mut connection, &mut beside, journal, incoming, way).await;
+    let changed = match changed {
+        Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Locked => Change::InTheWay,
+        other => other?,
+    };
+    connection.close().await?;
+    beside.close().await?;
+    Ok(changed)
+}
+
+async fn try_change(
+    connection: &mut PgConnection,
+    beside: &mut PgConnection,
+    journal: &Journal,
+    incoming: GenerationId,
+    way: Way,
+) -> Result<Change, Failure> {
+    const STATE: &str = "select generation from orderstore.projections \
+         where name = $1 and state = $2 for update";
+    let name = incoming.projection.as_str();
+    let mut transaction = bookkeeping::durable(connection).await?;
+    sqlx::query(LOCK_LIMIT).execute(&mut *transaction).await?;
+    let comes_from = if way == Way::Forward { "building" } else { "previous" };
+    let outgoing: Option<i64> =
+        sqlx::query_scalar(STATE).bind(name).bind("live").fetch_optional(&mut *transaction).await?;
+    let candidate: Option<i64> = sqlx::query_scalar(STATE)
+        .bind(name)
+        .bind(comes_from)
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if candidate != Some(incoming.number) {
+        return Err(Failure::Lost);
+    }
+    let outgoing = outgoing.map(|number| GenerationId { number, ..incoming });
+    let mut reached = Position::START;
+    if let Some(outgoing) = outgoing {
+        // From here on it stands still.
+        let all = bookkeeping::positions(&mut transaction, outgoing, Lock::UntilTheEnd).await?;
+        reached = all.iter().map(|it| it.position).max().unwrap_or_default();
+    }
+    if !has_caught_up(beside, journal, incoming, reached, way).await? {
+        return Ok(Change::Behind);
+    }
+    bookkeeping::positions(&mut transaction, incoming, Lock::UntilTheEnd).await?;
+    if way != Way::BackToStale {
+        raise(&mut transaction, incoming, reached).await?;
+    }
+    let previous: Option<i64> = sqlx::query_scalar(STATE)
+        .bind(name)
+        .bind("previous")
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(number) = previous.filter(|number| *number != incoming.number) {
+        generation::retire(&mut transaction, GenerationId { number, ..incoming }).await?;
+    }
+    exchange(&mut transaction, outgoing, incoming, way).await?;
+    point_views(&mut transaction, outgoing, incoming).await?;
+    tell(&mut transaction, incoming).await?;
+    transaction.commit().await?;
+    tracing::info!(
+        projection = name,
+        generation = incoming.number,
+        ?way,
+        "readers see another generation"
+    );
+    Ok(Change::Done { previous: outgoing.map(|outgoing| outgoing.number) })
+}
+
+/// Waits until `generation`, whose workers go on meanwhile, is as far as `reached`; not for long.
+async fn has_caught_up(
+    connection: &mut PgConnection,
+    journal: &Journal,
+    generation: GenerationId,
+    reached: Position,
+    way: Way,
+) -> Result<bool, Failure> {
+    if way == Way::BackToStale {
+        return Ok(true);
+    }
+    let all = bookkeeping::positions(connection, generation, Lock::None).await?;
+    let Some(from) = all.iter().map(|it| it.position).min() else { return Err(Failure::Lost) };
+    if way == Way::Forward && !all.iter().all(|it| it.caught_up) {
+        return Ok(false);
+    }
+    let arriving = arrives(connection, generation, reached);
+    // It may be behind only because nobody has told it that there is nothing for it.
+    let quiet = async {
+        let looking = NothingBetween { journal, from, to: reached };
+        if !with(generation.projection, looking).await.unwrap_or(false) {
+            std::future::pending::<()>().await;
+        }
+    };
+    let waiting = async {
+        tokio::select! {
+            biased;
+            arrived = arriving => arrived,
+            () = quiet => Ok(true),
+        }
+    };
+    timeout(STANDSTILL, waiting).await.unwrap_or(Ok(false))
+}
+
+/// Returns once `generation` is as far as `reached`.
+async fn arrives(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    reached: Position,
+) -> Result<bool, Failure> {
+    let mut asked = None;
+    loop {
+        let all = bookkeeping::positions(connection, generation, Lock::None).await?;
+        if all.iter().all(|it| it.position >= reached) {
+            return Ok(true);
+        }
+        if asked.is_none_or(|asked: Instant| asked.elapsed() > 10 * LOOK_AGAIN) {
+            let asking = sqlx::query("select pg_notify($1, $2)").bind(WANTED);
+            asking.bind(generation.projection.as_str()).execute(&mut *connection).await?;
+            asked = Some(Instant::now());
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether the log has nothing for a projection between two positions.
+struct NothingBetween<'a> {
+    journal: &'a Journal,
+    from: Position,
+    to: Position,
+}
+
+impl<'a> With for NothingBetween<'a> {
+    type Output = futures::future::BoxFuture<'a, Result<bool, journal::Error>>;
+
+    fn with<P: Projection>(self) -> Self::Output {
+        Box::pin(is_quiet(self.journal, P::Source::CATEGORY, self.from, self.to, |_| true))
+    }
+}
+
+/// Moves checkpoints that are behind `to` there, where it is known that nothing is between.
+async fn raise(
+    transaction: &mut PgConnection,
+    generation: GenerationId,
+    to: Position,
+) -> Result<(), Failure> {
+    const RAISE: &str = "update orderstore.checkpoints \
+         set commit_position = $3, prepare_position = $4 where projection = $1 and generation = $2 \
+         and (commit_position, prepare_position) < ($3, $4)";
+    let (commit, prepare) = to.to_signed().ok_or(Failure::Position)?;
+    sqlx::query(RAISE)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .bind(commit)
+        .bind(prepare)
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Exchanges the states of two generations.
+async fn exchange(
+    transaction: &mut PgConnection,
+    outgoing: Option<GenerationId>,
+    incoming: GenerationId,
+    way: Way,
+) -> Result<(), Failure> {
+    const CHANGE: &str = "update orderstore.projections \
+         set state = $3, since = clock_timestamp(), rolled_back = $4 \
+         where name = $1 and generation = $2 and state in ('building', 'live', 'previous', 'retired')";
+    const LIVE: &str = "update orderstore.checkpoints set live = generation = $2 \
+         where projection = $1 and live is distinct from (generation = $2)";
+    let name = incoming.projection.as_str();
+    let is_back = way != Way::Forward;
+    // There is one live generation and one previous one at every moment, at most.
+    let steps = [
+        outgoing.map(|it| (it.number, "retired", false)),
+        Some((incoming.number, "live", false)),
+        outgoing.map(|it| (it.number, "previous", is_back)),
+    ];
+    for (number, state, rolled_back) in steps.into_iter().flatten() {
+        let changed = sqlx::query(CHANGE)
+            .bind(name)
+            .bind(number)
+            .bind(state)
+            .bind(rolled_back)
+            .execute(&mut *transaction)
+            .await?;
+        if changed.rows_affected() != 1 {
+            return Err(Failure::Lost);
+        }
+    }
+    sqlx::query(LIVE).bind(name).bind(incoming.number).execute(transaction).await?;
+    Ok(())
+}
+
+/// Points the readers' views at `incoming`. The version that it was built with may have others
+/// than that of `outgoing`.
+async fn point_views(
+    transaction: &mut PgConnection,
+    outgoing: Option<GenerationId>,
+    incoming: GenerationId,
+) -> Result<(), Failure> {
+    const OLD: &str = "select distinct format('drop view read_model.%I', view_name) \
+         from information_schema.view_table_usage \
+         where view_schema = 'read_model' and table_schema = $1";
+    const NEW: &str =
+        "select views from orderstore.projections where name = $1 and generation = $2";
+    if let Some(outgoing) = outgoing {
+        let old: Vec<String> =
+            sqlx::query_scalar(OLD).bind(outgoing.schema()).fetch_all(&mut *transaction).await?;
+        for statement in old {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
+        }
+    }
+    let new: Option<String> = sqlx::query_scalar(NEW)
+        .bind(incoming.projection.as_str())
+        .bind(incoming.number)
+        .fetch_one(&mut *transaction)
+        .await?;
+    let new = new.unwrap_or_else(|| Definition::of_name(incoming.projection).views.to_owned());
+    sqlx::query("select set_config('search_path', $1, true)")
+        .bind(incoming.schema())
+        .execute(&mut *transaction)
+        .await?;
+    // Written there by a build of ours when it created the generation.
+    sqlx::raw_sql(AssertSqlSafe(new)).execute(transaction).await?;
+    Ok(())
+}
+
+/// Tells readers how far what they see now is.
+async fn tell(transaction: &mut PgConnection, generation: GenerationId) -> Result<(), Failure> {
+    let all = bookkeeping::positions(transaction, generation, Lock::None).await?;
+    let of = u16::try_from(all.len()).unwrap_or(u16::MAX);
+    for (number, reached) in (0..).zip(all) {
+        let news = bookkeeping::payload(generation, Slice { number, of }, reached.position);
+        let telling = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(news);
+        telling.execute(&mut *transaction).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! Streams that wait because of an event that could not be folded, and what people do about them.
+//!
+//! Such an event stops its stream, not the projection: later events of the stream wait in the log,
+//! in order. In reading order: what is not folded as it comes (`exceptions`) and where that is kept
+//! (`ledger`); how a stream is tried again (`attempt`), which each `build` does once by itself; what
+//! there is to [`list`] and to [`show`] (`cases`); [`retry`], [`skip`] and [`unskip`] (`intervention`).
+
+mod attempt;
+mod build;
+mod cases;
+mod exceptions;
+mod intervention;
+mod ledger;
+
+pub use cases::{Case, Event, SkippedEvent, Waiting, list, show};
+pub use intervention::{Skip, Tried, Which, retry, skip, unskip};
+
+pub(crate) use attempt::attempt;
+pub(crate) use exceptions::Exceptions;
+pub(crate) use ledger::{begin, forget, untried};

@@ -1,0 +1,216 @@
+//! Tries a stream that is stuck again, from the event on with which it got stuck.
+
+use std::marker::PhantomData;
+
+use futures::TryStreamExt;
+use journal::{EventStream, Journal, Recorded};
+use schemas::StreamName;
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use super::exceptions::Exceptions;
+use super::ledger;
+use crate::bookkeeping::GenerationId;
+use crate::database::Trouble;
+use crate::failure::Failure;
+use crate::fold::{Fold, Poisoned, Taken, Tally};
+use crate::projection::{self, Projection, State, Unfoldable, id_of};
+
+/// So many events are folded at once. A stream may be long.
+const AT_ONCE: usize = 500;
+
+/// What came of trying a stream.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) tally: Tally,
+    /// Where it is stuck now, if it is.
+    pub(crate) stuck: Option<Poisoned>,
+}
+
+/// Folds what is left of `stream` into its rows, to its end or up to the event that is to blame,
+/// and ends its quarantine or begins it anew.
+///
+/// Must be inside a transaction that may write `generation`, whose tables unqualified names stand
+/// for. The rows may get ahead of the checkpoint; the events then come again as duplicates.
+pub(crate) async fn attempt<P: Projection>(
+    transaction: &mut PgConnection,
+    journal: &Journal,
+    generation: GenerationId,
+    stream: &StreamName,
+    exceptions: &Exceptions,
+) -> Result<Attempt, Failure> {
+    let exceptions = Exceptions::only(exceptions.skipped.clone());
+    let mut tail =
+        Tail::<P> { stream, exceptions: &exceptions, tally: Tally::default(), _of: PhantomData };
+    let stuck = tail.fold(transaction, journal).await?;
+    let mut tally = tail.tally;
+    match &stuck {
+        Some(poisoned) => {
+            tally.quarantined += 1;
+            let poisoned = std::slice::from_ref(poisoned);
+            ledger::begin(transaction, generation, poisoned).await?;
+        }
+        None => ledger::end(transaction, generation, stream).await?,
+    }
+    Ok(Attempt { tally, stuck })
+}
+
+/// The rest of a stream.
+struct Tail<'a, P: Projection> {
+    stream: &'a StreamName,
+    exceptions: &'a Exceptions,
+    tally: Tally,
+    _of: PhantomData<P>,
+}
+
+/// What became of some events in a row.
+enum Folded {
+    Through,
+    Stuck(Poisoned),
+    /// The database does not take what they were folded to.
+    Refused(String),
+}
+
+impl<P: Projection> Tail<'_, P> {
+    async fn fold(
+        &mut self,
+        transaction: &mut PgConnection,
+        journal: &Journal,
+    ) -> Result<Option<Poisoned>, Failure> {
+        let next = match self.states(transaction).await?.first() {
+            Some(state) => state.revision().unsigned_abs() + 1,
+            None => 0,
+        };
+        let skipped = &self.exceptions.skipped;
+        let mut read = next;
+        let mut events = journal.read(self.stream, next);
+        loop {
+            let (some, end) = portion(&mut events).await?;
+            read = some.last().map_or(read, |last| last.revision + 1);
+            if let Some(poisoned) = self.fold_portion(transaction, some).await? {
+                return Ok(Some(poisoned));
+            }
+            match end {
+                End::NotYet => {}
+                End::Reached => return Ok(None),
+                End::Unreadable(_) if skipped.contains(self.stream, read) => {
+                    read = skipped.next_kept(self.stream, read);
+                    events = journal.read(self.stream, read);
+                }
+                End::Unreadable(reason) => {
+                    let error = Unfoldable::Unreadable { reason };
+                    self.mark(transaction).await?;
+                    let stream = self.stream.clone();
+                    return Ok(Some(Poisoned { stream, revision: read, event_type: None, error }));
+                }
+            }
+        }
+    }
+
+    /// Folds `events`. Where the database refuses, finds the event that is to blame: by halves,
+    /// since it may be any of them.
+    async fn fold_portion(
+        &mut self,
+        transaction: &mut PgConnection,
+        events: Vec<Recorded>,
+    ) -> Result<Option<Poisoned>, Failure> {
+        let mut left = vec![&events[..]];
+        while let Some(events) = left.pop() {
+            match self.try_fold(transaction, events).await? {
+                Folded::Through => {}
+                Folded::Stuck(poisoned) => return Ok(Some(poisoned)),
+                Folded::Refused(reason) => match events {
+                    [] => return Err(Failure::Database(sqlx::Error::Protocol(reason))),
+                    [event] => return self.refuse(transaction, event, reason).await.map(Some),
+                    _ => {
+                        let (first, second) = events.split_at(events.len() / 2);
+                        left.extend([second, first]);
+                    }
+                },
+            }
+        }
+        Ok(None)
+    }
+
+    async fn try_fold(
+        &mut self,
+        transaction: &mut PgConnection,
+        events: &[Recorded],
+    ) -> Result<Folded, Failure> {
+        let mut savepoint = transaction.begin().await?;
+        let states = self.states(&mut savepoint).await?;
+        let mut fold = Fold::<P>::new(states, self.exceptions);
+        fold.readmit();
+        for event in events {
+            if let Taken::Gap { from } = fold.take(event) {
+                fold.poison(event, Unfoldable::Gone { from, to: event.revision - 1 });
+            }
+        }
+        match projection::write::<P>(&mut savepoint, &fold.changes()).await {
+            Ok(()) => savepoint.commit().await?,
+            Err(error) if Trouble::of(&error) == Trouble::Data => {
+                savepoint.rollback().await?;
+                return Ok(Folded::Refused(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let (mut poisoned, tally) = fold.finish();
+        self.tally.applied += tally.applied;
+        Ok(poisoned.pop().map_or(Folded::Through, Folded::Stuck))
+    }
+
+    /// The stream is stuck at `event`, which can be folded, but not be kept.
+    async fn refuse(
+        &mut self,
+        transaction: &mut PgConnection,
+        event: &Recorded,
+        reason: String,
+    ) -> Result<Poisoned, Failure> {
+        self.mark(transaction).await?;
+        let (stream, revision) = (self.stream.clone(), event.revision);
+        let error = Unfoldable::Refused { reason };
+        tracing::error!(
+            projection = %P::NAME, %stream, revision, %error,
+            "a row cannot be written; its stream is quarantined, and others go on"
+        );
+        Ok(Poisoned { stream, revision, event_type: Some(event.event_type.clone()), error })
+    }
+
+    /// Marks the row, if there is one, as out of date.
+    async fn mark(&self, transaction: &mut PgConnection) -> Result<(), Failure> {
+        let before = self.states(transaction).await?;
+        let mut now = before.clone();
+        for (before, now) in before.iter().zip(&mut now) {
+            *now.head().quarantined = true;
+            let change = projection::Change { before: Some(before), now };
+            projection::write::<P>(transaction, &[change]).await?;
+        }
+        Ok(())
+    }
+
+    async fn states(&self, connection: &mut PgConnection) -> sqlx::Result<Vec<P::State>> {
+        // A stream with a name that is not that of any aggregate has no row.
+        let Ok(id) = id_of::<P>(self.stream) else { return Ok(vec![]) };
+        P::load(connection, &[P::key(&id)]).await
+    }
+}
+
+enum End {
+    NotYet,
+    Reached,
+    /// What comes next is not ours, or the stream was deleted.
+    Unreadable(String),
+}
+
+async fn portion(events: &mut EventStream) -> Result<(Vec<Recorded>, End), Failure> {
+    let mut some = Vec::new();
+    while some.len() < AT_ONCE {
+        match events.try_next().await {
+            Ok(Some(event)) => some.push(event),
+            Ok(None) => return Ok((some, End::Reached)),
+            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) => return Ok((some, End::Unreadable(error.to_string()))),
+        }
+    }
+    Ok((some, End::NotYet))
+}
