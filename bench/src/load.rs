@@ -60,11 +60,7 @@ impl Load {
     }
 
     /// Places orders for so long.
-    pub(crate) async fn last(
-        time: Duration,
-        buyer: &Buyer,
-        pace: Pace,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn last(time: Duration, buyer: &Buyer, pace: Pace) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let end = async {
             tokio::time::sleep(time).await;

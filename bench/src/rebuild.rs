@@ -120,8 +120,11 @@ pub(crate) async fn run(rebuilding: Rebuilding) -> anyhow::Result<()> {
     }
     let ratio = seconds / rebuilt.seconds;
     println!("  {:>10} {seconds:>8.1}", "all");
-    println!("ratio {ratio:.2} (aim {AIM}), memory {:.0} MB (at most {:.0})",
-        mega(rebuilt.peak_rss_bytes), mega(MEMORY));
+    println!(
+        "ratio {ratio:.2} (aim {AIM}), memory {:.0} MB (at most {:.0})",
+        mega(rebuilt.peak_rss_bytes),
+        mega(MEMORY)
+    );
     postgres.stop().await?;
     ensure!(rebuilt.peak_rss_bytes <= MEMORY, "a rebuild took too much memory");
     Ok(())
@@ -137,10 +140,7 @@ fn show(rebuilt: &Rebuilt, processors: &Processors) {
         rebuilt.events_per_second(),
         mega(rebuilt.spilled_bytes),
     );
-    println!(
-        "  {:>10} {:>8} {:>12} {:>12} {:>12}",
-        "", "seconds", "rebuild", "store", "Postgres"
-    );
+    println!("  {:>10} {:>8} {:>12} {:>12} {:>12}", "", "seconds", "rebuild", "store", "Postgres");
     for lap in &processors.laps {
         let seconds = rebuilt.phases.iter().find(|(name, _)| *name == lap.name);
         let Spent { other, own, postgres } = lap.spent;

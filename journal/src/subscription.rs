@@ -16,7 +16,7 @@ use crate::gateway::{Checked, Gateway, Setback, answer_within};
 use crate::{Position, Recorded, endless, wire};
 
 /// So many deliveries may wait for their receiver …
-const WAITING: usize = 1024;
+const WAITING: usize = 8192;
 /// … and so many bytes of event data.
 const WAITING_BYTES: u32 = 8 << 20;
 /// A receiver that takes nothing for so long is left alone until it has caught up: what is on its
@@ -92,6 +92,7 @@ impl Delivery {
 }
 
 /// A delivery on its way, with its share of the bytes that may wait.
+#[derive(Debug)]
 struct Parcel {
     delivery: Delivery,
     _bytes: OwnedSemaphorePermit,
@@ -102,6 +103,10 @@ struct Parcel {
 #[derive(Debug)]
 pub struct Subscription {
     parcels: mpsc::Receiver<Parcel>,
+    /// Taken out of the channel, but not handed out yet.
+    gathered: Vec<Parcel>,
+    /// The bytes that may still wait.
+    bytes: Arc<Semaphore>,
     connected: watch::Receiver<bool>,
     _feeder: AbortOnDropHandle<()>,
 }
@@ -110,20 +115,24 @@ impl Subscription {
     pub(crate) fn start(gateway: Arc<Gateway>, filter: &Filter, from: Position) -> Self {
         let (sender, parcels) = mpsc::channel(WAITING);
         let (connection, connected) = watch::channel(false);
+        let bytes = Arc::new(Semaphore::new(WAITING_BYTES as usize));
         let feeder = Feeder {
             gateway,
             filter: filter.for_client(),
             at: from,
             parcels: sender,
-            bytes: Arc::new(Semaphore::new(WAITING_BYTES as usize)),
+            bytes: Arc::clone(&bytes),
             connection,
         };
         let feeder = AbortOnDropHandle::new(tokio::spawn(feeder.run()));
-        Self { parcels, connected, _feeder: feeder }
+        Self { parcels, gathered: vec![], bytes, connected, _feeder: feeder }
     }
 
     /// The next delivery, whenever it comes. Safe to cancel: nothing is lost.
     pub async fn next(&mut self) -> Delivery {
+        if !self.gathered.is_empty() {
+            return self.gathered.remove(0).delivery;
+        }
         match self.parcels.recv().await {
             Some(parcel) => parcel.delivery,
             // The feeder only ends together with the runtime.
@@ -134,11 +143,51 @@ impl Subscription {
     /// Waits for one delivery and takes up to `max` that are already there with it, in order.
     /// Safe to cancel: nothing is lost.
     pub async fn next_batch(&mut self, max: usize) -> Vec<Delivery> {
-        let mut parcels = Vec::new();
-        if self.parcels.recv_many(&mut parcels, max.max(1)).await == 0 {
+        self.gather(max, Duration::ZERO).await
+    }
+
+    /// The same, but after the first delivery waits for more: until there are `max`, or so many
+    /// bytes that no more may wait, or there is nothing more right now, or for `patience`. For
+    /// whoever has a long way to go, and takes many at once more cheaply. Safe to cancel: nothing
+    /// is lost.
+    pub async fn gather(&mut self, max: usize, patience: Duration) -> Vec<Delivery> {
+        let max = max.max(1);
+        if self.gathered.len() < max {
+            let room = max - self.gathered.len();
+            if self.gathered.is_empty() {
+                self.receive(room).await;
+            } else {
+                // Left behind by somebody who gave up waiting. What has come since goes with it.
+                let _ = timeout(Duration::ZERO, self.receive(room)).await;
+            }
+            if !patience.is_zero() {
+                // Whether there are enough or the time is over makes no difference.
+                let _ = timeout(patience, self.gather_more(max)).await;
+            }
+        }
+        let taken = max.min(self.gathered.len());
+        self.gathered.drain(..taken).map(|parcel| parcel.delivery).collect()
+    }
+
+    async fn gather_more(&mut self, max: usize) {
+        while self.gathered.len() < max && self.may_wait() {
+            self.receive(max - self.gathered.len()).await;
+        }
+    }
+
+    /// Whether it is worth waiting for more than has been gathered.
+    fn may_wait(&self) -> bool {
+        let last = self.gathered.last().map(|parcel| &parcel.delivery);
+        last != Some(&Delivery::CaughtUp)
+            && self.bytes.available_permits() > WAITING_BYTES as usize / 4
+    }
+
+    /// Takes what is there, up to `room`, once there is something. Safe to cancel.
+    async fn receive(&mut self, room: usize) {
+        if self.parcels.recv_many(&mut self.gathered, room).await == 0 {
+            // The feeder only ends together with the runtime.
             std::future::pending::<()>().await;
         }
-        parcels.into_iter().map(|parcel| parcel.delivery).collect()
     }
 
     /// Whether the subscription is connected right now.

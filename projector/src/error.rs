@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use schemas::StreamName;
 use thiserror::Error;
 
-use crate::{Comparison, ProjectionName};
 use crate::failure::Failure;
+use crate::{Comparison, ProjectionName};
 
 /// Why read models could not be worked on.
 #[derive(Debug, Error)]
@@ -209,8 +209,10 @@ pub enum Error {
         generation: i64,
     },
     /// There is nothing beside what is live.
-    #[error("{projection} has only its live generation; there is nothing to compare it with before \
-         `orderstore projections rebuild {projection} --no-promote`")]
+    #[error(
+        "{projection} has only its live generation; there is nothing to compare it with before \
+         `orderstore projections rebuild {projection} --no-promote`"
+    )]
     NothingToCompare {
         /// Of which projection.
         projection: ProjectionName,
@@ -240,7 +242,11 @@ pub enum Error {
 
 fn events_in_words(events: u64, at_least: bool) -> String {
     let or_more = if at_least { " or more" } else { "" };
-    if events == 1 && !at_least { "1 event".to_owned() } else { format!("{events}{or_more} events") }
+    if events == 1 && !at_least {
+        "1 event".to_owned()
+    } else {
+        format!("{events}{or_more} events")
+    }
 }
 
 fn in_words(age: &TimeDelta) -> String {

@@ -63,6 +63,9 @@ mod fencing;
 mod story;
 
 pub use board::{Role, Stats, WorkerStatus};
+pub use build::{
+    BuildProgress, Busy, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan,
+};
 pub use compare::{Comparison, TableComparison, diff};
 pub use error::Error;
 pub use heal::{RebuiltStream, StreamOutcome, rebuild_stream};
@@ -73,9 +76,9 @@ pub use lifecycle::{
 pub use name::{ProjectionName, UnknownProjection};
 pub use options::Options;
 pub use projector::Projector;
-pub use build::{BuildProgress, Busy, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan};
 pub use rebuild::{Rebuild, Rebuilt, pause, resume};
 pub use status::{
-    Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate, status,
+    Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate,
+    status,
 };
 pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify};

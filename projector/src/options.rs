@@ -61,7 +61,7 @@ pub struct Options {
     pub versions_ahead: i32,
 }
 
-const BATCH: usize = 2_000;
+const BATCH: usize = 8_000;
 const SLICES: u16 = 1;
 const MOST_SLICES: i64 = 1_024;
 const KEEP_PREVIOUS: Duration = Duration::from_hours(1);

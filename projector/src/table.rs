@@ -65,12 +65,12 @@ pub(crate) trait TableRow {
 macro_rules! table {
     (
         $(#[$meta:meta])*
-        pub struct $row:ident { $($fields:tt)* }
+        $vis:vis struct $row:ident { $($fields:tt)* }
         in $table:ident, key $key:literal, of $owner:ident, once [$($once:ident),* $(,)?]
     ) => {
         $crate::table::table! {
             $(#[$meta])*
-            pub struct $row { $($fields)* }
+            $vis struct $row { $($fields)* }
         }
 
         impl $crate::table::TableRow for $row {
@@ -89,7 +89,7 @@ macro_rules! table {
     };
     (
         $(#[$meta:meta])*
-        pub struct $row:ident {
+        $vis:vis struct $row:ident {
             $(#[$first_meta:meta])*
             pub $first:ident: $first_type:ty,
             $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*
@@ -97,7 +97,7 @@ macro_rules! table {
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-        pub struct $row {
+        $vis struct $row {
             $(#[$first_meta])*
             pub $first: $first_type,
             $($(#[$field_meta])* pub $field: $type,)*
@@ -233,6 +233,7 @@ impl Rows {
 
 impl TableRows {
     /// How many rows there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -406,7 +407,7 @@ impl Type<Postgres> for Array {
     }
 }
 
-impl<'q> Encode<'q, Postgres> for Array {
+impl Encode<'_, Postgres> for Array {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         buffer.extend_from_slice(&self.bytes);
         Ok(IsNull::No)

@@ -58,6 +58,8 @@ pub(crate) struct Worker<'a> {
     stop: &'a CancellationToken,
     wanted: watch::Receiver<()>,
     caught_up: bool,
+    /// Whether there is a long way to go, so that full batches are waited for.
+    far: bool,
     /// Whether something was written since the last heartbeat.
     busy: bool,
 }
@@ -66,6 +68,12 @@ pub(crate) struct Worker<'a> {
 const AT_THE_START: Duration = Duration::from_millis(500);
 /// … and so long after each batch.
 const IN_BETWEEN: Duration = Duration::from_millis(50);
+
+/// So long a full batch is waited for when there is a long way to go: the more events of a stream are
+/// in a batch, the less often its rows are written.
+const GATHERING: Duration = Duration::from_millis(100);
+/// Who gets less than this share of a full batch in that time has no long way to go.
+const SHORT: usize = 4;
 
 /// So long a heartbeat waits for the event store: it must not look dead because the store is.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
@@ -78,7 +86,7 @@ impl<'a> Worker<'a> {
         stop: &'a CancellationToken,
     ) -> Self {
         let wanted = context.wanted[&writer.hold.generation.projection].subscribe();
-        Self { writer, context, board, stop, wanted, caught_up: false, busy: false }
+        Self { writer, context, board, stop, wanted, caught_up: false, far: true, busy: false }
     }
 
     /// Works until it is stopped, and gives the slice back.
@@ -99,7 +107,11 @@ impl<'a> Worker<'a> {
                 }
                 Next::Batch(batch) => self.take::<P>(batch).await?,
                 Next::Heartbeat if self.busy => self.busy = false,
-                Next::Heartbeat | Next::Wanted => self.beat::<P>().await?,
+                Next::Heartbeat | Next::Wanted => {
+                    // Somebody waits, or there is not much to take.
+                    self.far = false;
+                    self.beat::<P>().await?;
+                }
             }
             self.retry::<P>(IN_BETWEEN).await?;
         }
@@ -121,12 +133,13 @@ impl<'a> Worker<'a> {
     }
 
     async fn next(&mut self, subscription: &mut Subscription, heartbeat: &mut Interval) -> Next {
+        let patience = if self.far { GATHERING } else { Duration::ZERO };
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Next::Stop,
             // Before the others: a heartbeat may take longer than the time between two, and
             // readers may ask all the time. What they wait for is in here.
-            batch = subscription.next_batch(self.context.options.batch) => Next::Batch(batch),
+            batch = subscription.gather(self.context.options.batch, patience) => Next::Batch(batch),
             _ = heartbeat.tick() => Next::Heartbeat,
             // (The other end is in our own context.)
             _ = self.wanted.changed() => Next::Wanted,
@@ -136,6 +149,7 @@ impl<'a> Worker<'a> {
     async fn take<P: Projection>(&mut self, batch: Vec<Delivery>) -> Result<(), Failure> {
         // A batch that is not full means that nothing more was waiting.
         let full = batch.len() >= self.context.options.batch;
+        self.far = full || self.far && batch.len() >= self.context.options.batch / SHORT;
         let slice = self.writer.hold.slice;
         let mut to = self.writer.hold.position;
         let mut events = Vec::with_capacity(batch.len());
@@ -146,7 +160,7 @@ impl<'a> Worker<'a> {
                 Delivery::Event(event) if slice.has(&event.stream) => events.push(event),
                 // Of another slice.
                 Delivery::Event(_) | Delivery::Checkpoint(_) => {}
-                Delivery::CaughtUp => caught_up = true,
+                Delivery::CaughtUp => (caught_up, self.far) = (true, false),
             }
         }
         self.busy = true;

@@ -139,7 +139,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let rebuilt = rebuild.finish().await?;
     let seconds = start.elapsed().as_secs_f64();
     let progress = rebuilt.progress;
-    let phases = progress.phases.iter().map(|(phase, took)| (phase.to_string(), took.as_secs_f64()));
+    let phases =
+        progress.phases.iter().map(|(phase, took)| (phase.to_string(), took.as_secs_f64()));
     let done = Rebuilt {
         events: progress.events_folded,
         rows: progress.rows,

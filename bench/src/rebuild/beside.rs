@@ -71,11 +71,7 @@ pub(crate) async fn run(beside: Beside) -> anyhow::Result<()> {
     stage.clear().await
 }
 
-async fn while_rebuilding(
-    job: &Job,
-    buyer: &Buyer,
-    pace: Pace,
-) -> anyhow::Result<(Load, f64)> {
+async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Result<(Load, f64)> {
     let stop = CancellationToken::new();
     let start = Instant::now();
     let rebuild = async {

@@ -364,11 +364,9 @@ impl Task {
                     SourceError::CostlyFilter => Some(Refused::CostlyFilter),
                     SourceError::Unreadable(_) => None,
                 };
-                return if self.fault == Some(Refused::CostlyFilter) {
-                    self.drop_consumers(&|| Outgoing::CostlyFilter)
-                } else {
-                    self.drop_consumers(&|| Outgoing::Dropped)
-                };
+                let is_costly = self.fault == Some(Refused::CostlyFilter);
+                let why = || if is_costly { Outgoing::CostlyFilter } else { Outgoing::Dropped };
+                return self.drop_consumers(&why);
             }
         };
         self.cursor = page.cursor;

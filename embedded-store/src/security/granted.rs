@@ -48,7 +48,7 @@ impl Granted {
             }
         }
         // The server ends, and with it the call.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -2,6 +2,7 @@
 //! connections that read it. Nothing outside this module knows that it is `SQLite`. What a write
 //! may do is decided in `semantics`.
 
+mod answering;
 mod audit;
 mod backup;
 pub(crate) mod checksum;
@@ -33,6 +34,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+use self::answering::{Answering, Reply};
 pub(crate) use self::audit::{Found, NamesQuery, RecentStreams, Search};
 pub(crate) use self::backup::{copy, sync};
 pub(crate) use self::compact::Candidates;
@@ -49,7 +51,7 @@ pub(crate) use self::scan::{Item, Scan};
 use self::tail::Tail;
 pub(crate) use self::verify::{Findings, verify};
 pub(crate) use self::writer::ticks_now;
-use self::writer::{Answering, Memory, Message, Reply, Writer};
+use self::writer::{Memory, Message, Writer};
 pub(crate) use self::writer::{Progress, Step};
 use crate::error::{Error, Failure};
 use crate::event::{Proposed, Recorded};

@@ -1,9 +1,12 @@
 //! Following what happens.
 
+use std::time::Duration;
+
 use eventstore::{AppendToStreamOptions, Client, EventData};
 use futures::TryStreamExt;
 use journal::{Delivery, ExpectedRevision, Filter, Journal, Position, Subscription};
 use schemas::StreamName;
+use tokio::time::timeout;
 
 use crate::counter::{counted, large, stream};
 use crate::must;
@@ -118,6 +121,45 @@ async fn a_batch_takes_what_is_there_and_no_more_than_asked() {
         revisions.extend(events);
     }
     assert_eq!(revisions, (0..50).collect::<Vec<_>>());
+}
+
+/// Longer than any test takes.
+const LONG: Duration = Duration::from_mins(10);
+
+#[tokio::test]
+async fn who_has_a_long_way_to_go_gets_full_batches_until_there_is_nothing_more() {
+    let store = Store::start().await;
+    let journal = store.journal();
+    append(&journal, &stream("a"), 50).await;
+    let mut subscription = journal.subscribe(Filter::categories(&["counter"]), Position::START);
+
+    assert_eq!(must(subscription.gather(30, LONG)).await.len(), 30);
+    let rest = must(subscription.gather(30, LONG)).await;
+    assert_eq!(rest.iter().filter_map(Delivery::position).count(), 20);
+    assert_eq!(rest.last(), Some(&Delivery::CaughtUp));
+}
+
+#[tokio::test]
+async fn what_was_gathered_when_waiting_is_given_up_comes_the_next_time() {
+    let store = Store::start().await;
+    let journal = store.journal();
+    append(&journal, &stream("a"), 50).await;
+    let mut subscription = journal.subscribe(Filter::categories(&["counter"]), Position::START);
+
+    let waiting = async {
+        loop {
+            let gathering = subscription.gather(1_000, LONG);
+            if let Ok(batch) = timeout(Duration::from_micros(100), gathering).await {
+                break batch;
+            }
+        }
+    };
+    let batch = must(waiting).await;
+    let revisions = batch.iter().filter_map(|delivery| match delivery {
+        Delivery::Event(event) => Some(event.revision),
+        Delivery::Checkpoint(_) | Delivery::CaughtUp => None,
+    });
+    assert_eq!(revisions.collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ impl<'a> Filling<'a> {
         let thread = thread::Builder::new().name("fold".to_owned()).spawn(work);
         let thread = thread.map_err(sqlx::Error::Io)?;
         let rows = match told.await {
-            Ok(folded) => folded?,
+            Ok(outcome) => outcome?,
             Err(_) => match thread.join() {
                 Err(panic) => std::panic::resume_unwind(panic),
                 Ok(()) => return Err(Failure::Lost),

@@ -18,7 +18,7 @@ use crate::table::{Rows, Table, TableRow, table};
 
 table! {
     /// What the customer's bank took back of a payment.
-    pub struct DisputeRow {
+    pub(crate) struct DisputeRow {
         /// The payment's id.
         pub id: Uuid,
         /// The order it pays for.

@@ -1,5 +1,6 @@
 //! Every projection ends in the same tables however its events reach it.
 
+#[expect(dead_code, reason = "shared with the tests from outside, which use all of it")]
 #[path = "../../tests/projector/lives.rs"]
 mod lives;
 

@@ -166,8 +166,7 @@ fn after_a_poisoned_event_its_stream_waits_and_others_go_on() {
 
 #[test]
 fn events_of_a_quarantined_stream_are_left_alone() {
-    let quarantine =
-        Exceptions { quarantined: HashSet::from([mugs()]), ..Exceptions::default() };
+    let quarantine = Exceptions { quarantined: HashSet::from([mugs()]), ..Exceptions::default() };
     let mut fold = Fold::<StockLevels>::new(vec![mugs_in_table()], &quarantine);
     assert_eq!(fold.take(&recorded(&mugs(), 7, &received(5))), Taken::Done);
     assert!(fold.changes().is_empty() && fold.poisoned().is_empty());

@@ -1,6 +1,7 @@
 //! Rows go into a real Postgres both ways, and come out as they were.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use const_format::concatcp;
 use private_postgres::Cluster;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -12,7 +13,7 @@ use super::*;
 
 table! {
     /// One column of every type.
-    pub struct Thing {
+    struct Thing {
         /// First half of the key.
         pub id: Uuid,
         /// Second half.
@@ -86,12 +87,15 @@ fn things() -> impl Strategy<Value = Vec<Thing>> {
 
 fn rows_of(things: &[Thing]) -> Rows {
     let mut rows = Rows::default();
-    things.iter().for_each(|thing| rows.put(thing));
+    for thing in things {
+        rows.put(thing);
+    }
     rows
 }
 
 async fn stored(connection: &mut PgConnection) -> Vec<Thing> {
-    let all = sqlx::query_as("select * from things order by id, number");
+    let all =
+        sqlx::query_as(concatcp!("select ", Thing::NAMES, " from things order by id, number"));
     all.fetch_all(connection).await.unwrap()
 }
 

@@ -4,14 +4,20 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use domain::ids::PaymentId;
+use domain::payment::Payment;
 use journal::Journal;
 use projector::quarantine::{self, Skip, Which};
 use projector::{
-    Error, ProjectionName, PromoteOptions, Rebuild, RebuildOptions, RollbackOptions, Sample,
-    VerifyOptions, promote, rebuild_stream, rollback, verify,
+    Error, GenerationState, ProjectionName, PromoteOptions, Rebuild, RebuildOptions,
+    RollbackOptions, Sample, Verification, VerifyOptions, drop_generation, promote, rebuild_stream,
+    rollback, verify,
 };
+use schemas::{StreamName, stream_of};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection};
 
-use crate::history::order_stream;
+use crate::history::{order_id, order_stream};
 use crate::lives::Dice;
 use crate::role::{options, say};
 
@@ -34,14 +40,27 @@ pub(crate) enum Errand {
     Unskip(u32),
     /// All rows are looked at, and must be right.
     Verify,
-    /// All rows are looked at, and put right.
+    /// A row is spoilt; then all rows are looked at, and put right.
     Heal,
+    /// Rebuilds stand still until somebody resumes them.
+    Pause,
+    Resume,
+    /// A generation that readers do not see is dropped.
+    Drop(ProjectionName),
     /// An order is folded again.
     RebuildStream(u32),
 }
 
 /// Where poison is put.
 pub(crate) const STUCK_AT: u64 = 1;
+
+/// The order whose payment is spoilt: the first one that is paid.
+const SPOILT: u32 = 100_000;
+
+/// The stream whose row is spoilt.
+pub(crate) fn spoilt() -> StreamName {
+    stream_of::<Payment>(&PaymentId::of(order_id(SPOILT)))
+}
 
 fn name(dice: &mut Dice) -> ProjectionName {
     ProjectionName::ALL[dice.roll(6) as usize]
@@ -51,7 +70,7 @@ impl Errand {
     /// Something to do, where `orders` have been placed and `stuck` ones were poisoned.
     pub(crate) fn of(dice: &mut Dice, orders: u32, stuck: &[u32]) -> Self {
         let one = |dice: &mut Dice| stuck[dice.roll(u32::try_from(stuck.len()).unwrap()) as usize];
-        match dice.roll(20) {
+        match dice.roll(24) {
             0..=9 => Self::Rebuild {
                 which: (dice.roll(3) == 0).then(|| name(dice)),
                 promote: dice.roll(6) > 0,
@@ -63,7 +82,10 @@ impl Errand {
             15 if !stuck.is_empty() => Self::Skip(one(dice)),
             16 if !stuck.is_empty() => Self::Unskip(one(dice)),
             15..=17 => Self::Verify,
-            18 => Self::Heal,
+            18 | 19 => Self::Heal,
+            20 => Self::Pause,
+            21 => Self::Resume,
+            22 => Self::Drop(name(dice)),
             _ => Self::RebuildStream(dice.roll(orders.max(1))),
         }
     }
@@ -112,12 +134,18 @@ impl Errand {
                 let back = quarantine::unskip(url, &journal, name, &stream).await;
                 back.map(|it| format!("{it:?}"))
             }
+            Self::Pause => projector::pause(url, &[]).await.map(|it| format!("{it:?}")),
+            Self::Resume => projector::resume(url, &[]).await.map(|it| format!("{it:?}")),
+            Self::Drop(name) => drop_one(url, &journal, name).await,
             Self::Verify | Self::Heal => {
                 let heal = self == Self::Heal;
+                if heal {
+                    spoil(url).await?;
+                }
                 let options =
                     VerifyOptions { sample: Sample::All, heal, ..VerifyOptions::default() };
                 let all = verify(url, journal, &ProjectionName::ALL, options).await?;
-                for one in all.iter().filter(|one| !one.is_clean()) {
+                for one in all.iter().filter(|one| is_wrong(one)) {
                     say(&format!("drifted {}", format!("{one:?}").replace('\n', " ")));
                 }
                 Ok("verified".to_owned())
@@ -128,6 +156,36 @@ impl Errand {
             }
         }
     }
+}
+
+/// Whether something is wrong that nobody has spoilt.
+fn is_wrong(one: &Verification) -> bool {
+    let spoilt = spoilt().to_string();
+    let by_us = one.drifts.iter().filter(|drift| drift.stream == spoilt).count() as u64;
+    one.drifted > by_us || one.sums_differing() > 0
+}
+
+/// Changes a row that readers see behind everybody's back.
+async fn spoil(url: &str) -> Result<(), Error> {
+    const LIVE: &str = "select 'payments_g' || generation from orderstore.projections \
+         where name = 'payments' and state = 'live'";
+    let spoil = async {
+        let mut connection = PgConnection::connect(url).await?;
+        let schema: String = sqlx::query_scalar(LIVE).fetch_one(&mut connection).await?;
+        let spoil = format!("update {schema}.payments set updated_at = now() where id = $1");
+        let spoil = sqlx::query(AssertSqlSafe(spoil)).bind(PaymentId::of(order_id(SPOILT)).0);
+        spoil.execute(&mut connection).await?;
+        connection.close().await
+    };
+    spoil.await.map_err(Error::Database)
+}
+
+async fn drop_one(url: &str, journal: &Journal, name: ProjectionName) -> Result<String, Error> {
+    let all = projector::status(url, journal).await?;
+    let unseen = all.iter().find(|it| it.projection == name && it.state != GenerationState::Live);
+    let Some(unseen) = unseen else { return Ok("nothing to drop".to_owned()) };
+    let dropped = drop_generation(url, name, unseen.generation).await;
+    dropped.map(|it| format!("{} {it:?}", unseen.generation))
 }
 
 async fn rebuild(
@@ -180,6 +238,9 @@ impl fmt::Display for Errand {
             Self::Unskip(number) => write!(f, "unskip {number}"),
             Self::Verify => f.write_str("verify"),
             Self::Heal => f.write_str("heal"),
+            Self::Pause => f.write_str("pause"),
+            Self::Resume => f.write_str("resume"),
+            Self::Drop(name) => write!(f, "drop {name}"),
             Self::RebuildStream(number) => write!(f, "rebuild-stream {number}"),
         }
     }
@@ -203,6 +264,9 @@ impl FromStr for Errand {
             ["unskip", number] => Self::Unskip(number.parse().map_err(|_| text)?),
             ["verify"] => Self::Verify,
             ["heal"] => Self::Heal,
+            ["pause"] => Self::Pause,
+            ["resume"] => Self::Resume,
+            ["drop", name] => Self::Drop(name.parse().map_err(|_| text)?),
             ["rebuild-stream", number] => Self::RebuildStream(number.parse().map_err(|_| text)?),
             _ => return Err(text.to_owned()),
         })

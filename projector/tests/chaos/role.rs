@@ -26,7 +26,7 @@ pub(crate) fn options(name: &str) -> Options {
         batch: 25,
         slices: 2,
         name: Some(name.to_owned()),
-        heartbeat: Duration::from_millis(50),
+        heartbeat: Duration::from_millis(200),
         take_over_after: Duration::from_secs(1),
         ..Options::default()
     }

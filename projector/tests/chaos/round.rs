@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::errand::Errand;
 use crate::lives::Dice;
@@ -58,6 +59,7 @@ pub(crate) struct Game {
     trade: JoinHandle<()>,
     dice: Dice,
     tally: Tally,
+    begun: Instant,
 }
 
 /// Who dies.
@@ -84,6 +86,7 @@ impl Game {
             trade,
             dice: Dice::new(seed.into()),
             tally: Tally::default(),
+            begun: Instant::now(),
         }
     }
 
@@ -124,7 +127,11 @@ impl Game {
         self.moment().await;
         let victims = self.victims();
         let errand = self.errand.as_ref().map(|(errand, process)| (errand, process.said().last));
-        println!("  round {number}: {errand:?}, at {}: {victims:?}", self.world.appended());
+        println!(
+            "  round {number} ({:.1} s): {errand:?}, at {}: {victims:?}",
+            self.begun.elapsed().as_secs_f64(),
+            self.world.appended()
+        );
         for victim in victims {
             self.kill(victim).await;
         }
@@ -247,6 +254,7 @@ impl Game {
         let alive: Vec<i64> =
             self.projectors.iter().flatten().filter_map(|it| Some(it.id()?.into())).collect();
         verdict::pass(&self.world, &self.postgres.url, &alive).await;
+        println!("  well ({:.1} s)", self.begun.elapsed().as_secs_f64());
         self.hear().await;
         self.tally.verdicts += 1;
     }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use journal::Position;
 use projector::{
-    ProjectionName, Projector, PromoteOptions, Sample, VerifyOptions, promote, verify,
+    ProjectionName, Projector, PromoteOptions, Sample, VerifyOptions, promote, rebuild_stream,
+    verify,
 };
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{sleep, timeout};
 
-use crate::errand::STUCK_AT;
+use crate::errand::{STUCK_AT, spoilt};
 use crate::history::order_stream;
 use crate::role;
 use crate::world::{DEADLINE, World};
@@ -107,7 +108,6 @@ async fn settled(world: &World, url: &str, alive: &[i64]) {
     let (commit, prepare) = signed(head(world).await);
     until_empty("not settled", async || {
         let mut connection = PgConnection::connect(url).await?;
-        sqlx::query(LONG_AGO).bind(alive).execute(&mut connection).await?;
         promote_what_waits(world, url, &mut connection).await?;
         let left = sqlx::query_scalar(UNSETTLED).bind(commit).bind(prepare).bind(alive);
         let mut left: Vec<String> = left.fetch_all(&mut connection).await?;
@@ -141,16 +141,36 @@ async fn promote_what_waits(
     Ok(())
 }
 
+/// Ends what somebody has begun and only somebody can end.
+async fn clean_up(world: &World, url: &str, alive: &[i64]) {
+    until_empty("what is left to people", async || {
+        if let Err(error) = projector::resume(url, &[]).await {
+            return Ok(vec![error.to_string()]);
+        }
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::query(LONG_AGO).bind(alive).execute(&mut connection).await?;
+        connection.close().await?;
+        // It may not have happened yet.
+        match rebuild_stream(url, world.journal.clone(), &spoilt()).await {
+            Ok(_) => Ok(vec![]),
+            Err(error) => Ok(vec![error.to_string()]),
+        }
+    })
+    .await;
+}
+
 /// Panics unless every table of every generation is what an undisturbed worker makes of the log.
 pub(crate) async fn pass(world: &World, url: &str, alive: &[i64]) {
+    clean_up(world, url, alive).await;
     settled(world, url, alive).await;
     nothing_was_missing(world, url).await;
     let skipped = skipped(url).await;
     let expected = undisturbed(world, url, &skipped).await;
+    let of = |name: &str| &expected.iter().find(|(other, _)| other == name).unwrap().1;
+    assert_same("what readers see", &views(url).await, of("views"));
     for (name, number) in generations(url).await {
         let found = dump(url, &name, number).await;
-        let expected = &expected.iter().find(|(other, _)| *other == name).unwrap().1;
-        assert_same(&format!("{name} {number}"), &found, expected);
+        assert_same(&format!("{name} {number}"), &found, of(&name));
     }
     let options = VerifyOptions { sample: Sample::All, ..VerifyOptions::default() };
     let verified = verify(url, world.journal.clone(), &ProjectionName::ALL, options).await.unwrap();
@@ -235,7 +255,7 @@ async fn undisturbed(world: &World, url: &str, skipped: &[Skipped]) -> Vec<(Stri
         timeout(DEADLINE, at_the_end).await.unwrap().unwrap();
     }
     projector.stop().await;
-    let mut all = vec![];
+    let mut all = vec![("views".to_owned(), views(&url).await)];
     for (name, number) in generations(&url).await {
         let rows = dump(&url, &name, number).await;
         all.push((name, rows));
@@ -244,6 +264,21 @@ async fn undisturbed(world: &World, url: &str, skipped: &[Skipped]) -> Vec<(Stri
     sqlx::raw_sql(drop).execute(&mut beside).await.unwrap();
     beside.close().await.unwrap();
     all
+}
+
+/// What readers see of all projections, as text.
+async fn views(url: &str) -> Vec<String> {
+    const VIEWS: &str = "select viewname || ' ' || definition from pg_views \
+         where schemaname = 'read_model' order by 1";
+    const LIVE: &str = "select name || '_g' || generation from orderstore.projections \
+         where state = 'live'";
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let live: Vec<String> = sqlx::query_scalar(LIVE).fetch_all(&mut connection).await.unwrap();
+    let views: Vec<String> = sqlx::query_scalar(VIEWS).fetch_all(&mut connection).await.unwrap();
+    let of_live = |view: String| {
+        live.iter().fold(view, |view, schema| view.replace(&format!("{schema}."), "live."))
+    };
+    views.into_iter().map(of_live).collect()
 }
 
 /// Everything that is in the schema of a generation, and its quarantine, as text.

@@ -192,6 +192,18 @@ async fn projectors_that_keep_taking_over_from_each_other_never_write_twice() {
 }
 
 #[tokio::test]
+async fn signs_of_life_do_not_keep_a_worker_from_its_work() {
+    let world = World::open().await;
+    world.trade(0..20).await;
+    // Each takes longer than the time between two.
+    let heartbeat = Duration::from_millis(1);
+    let options = Options { heartbeat, ..World::options() };
+    let projector = Projector::start(&world.url, world.journal.clone(), options).unwrap();
+    settled(&world, &projector).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
 async fn a_projector_survives_the_end_of_all_its_sessions() {
     let world = World::open().await;
     let projector = world.projector();

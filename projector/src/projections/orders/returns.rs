@@ -51,6 +51,7 @@ in returns, key 2, of order_id, once []
 
 /// When what became of a return, which the order itself does not remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRow)]
+#[expect(clippy::struct_field_names, reason = "they are the columns' names")]
 pub(crate) struct Times {
     requested_at: DateTime<Utc>,
     decided_at: Option<DateTime<Utc>>,

@@ -204,7 +204,7 @@ impl Draft {
         }
         // Whoever comes later does not overtake those who wait.
         let is_awaited = stock.backordered > 0;
-        let free = self.locations.iter().map(|here| here.free()).sum();
+        let free = self.locations.iter().map(StockLocationRow::free).sum();
         stock.available = if is_awaited { 0 } else { free };
     }
 
