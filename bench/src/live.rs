@@ -23,6 +23,12 @@ pub(crate) struct Live {
     /// Seconds that they are placed for
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Events that a worker folds at once, at most, in the first part
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Orders are only placed in the second part: no processes drive them
+    #[arg(long)]
+    placing_only: bool,
     /// Only the first part: catching up
     #[arg(long)]
     only_catching_up: bool,
@@ -33,10 +39,11 @@ pub(crate) struct Live {
 
 pub(crate) async fn run(live: Live) -> anyhow::Result<()> {
     if !live.only_visible {
-        catching_up::run(&live.history.find()?).await?;
+        catching_up::run(&live.history.find()?, live.batch).await?;
     }
     if !live.only_catching_up {
-        visible::run(live.rate, Duration::from_secs(live.seconds)).await?;
+        let time = Duration::from_secs(live.seconds);
+        visible::run(live.rate, time, !live.placing_only).await?;
     }
     Ok(())
 }

@@ -100,7 +100,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     // The event store's client insists on being first here; see `journal`.
     if let Err(error) = journal::prepare_tls() {
         return fail(&anyhow::anyhow!(error));
@@ -139,6 +142,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// 64 is `EX_USAGE`; the parser's own 2 means that something was found.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told that standard error is closed.
+    let _ = error.print();
+    if error.exit_code() == 0 { ExitCode::SUCCESS } else { ExitCode::from(64) }
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {

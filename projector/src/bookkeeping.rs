@@ -129,7 +129,8 @@ pub(crate) struct Move {
 
 /// Moves the checkpoint, if it is where `hold` says and the epoch is still ours, and tells readers
 /// if they see it. Locks it until the end of the transaction, so nobody else writes the slice
-/// meanwhile. What others have changed about it.
+/// meanwhile. Unqualified names stand for the tables of its generation from here to the end of the
+/// transaction, whatever the session had in mind. What others have changed about it.
 ///
 /// # Errors
 /// [`Failure::Lost`] when somebody else has taken over: nothing may be written.
@@ -146,13 +147,13 @@ pub(crate) async fn advance(
          where projection = $1 and generation = $2 and slice = $3 and epoch = $4 \
          and commit_position = $5 and prepare_position = $6 \
          returning interventions, live) \
-         select interventions, live, \
+         select interventions, live, set_config('search_path', $16, true), \
          case when live and $14::text is not null then pg_notify($15, $14)::text end from moved";
     let GenerationId { projection, number } = hold.generation;
     let old = hold.position.to_signed().ok_or(Failure::Position)?;
     let new = step.to.to_signed().ok_or(Failure::Position)?;
     let news = (step.to != hold.position).then(|| payload(hold.generation, hold.slice, step.to));
-    let moved: Option<(i64, bool, Option<String>)> = sqlx::query_as(ADVANCE)
+    let moved: Option<(i64, bool, String, Option<String>)> = sqlx::query_as(ADVANCE)
         .bind(projection.as_str())
         .bind(number)
         .bind(number_of(hold.slice))
@@ -168,10 +169,11 @@ pub(crate) async fn advance(
         .bind(signed(step.tally.quarantined))
         .bind(news)
         .bind(CHANNEL)
+        .bind(hold.generation.schema())
         .fetch_optional(&mut *connection)
         .await?;
     match moved {
-        Some((interventions, live, _)) => Ok(Seen { interventions, live }),
+        Some((interventions, live, _, _)) => Ok(Seen { interventions, live }),
         None => Err(why_not(connection, hold).await?),
     }
 }

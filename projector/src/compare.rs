@@ -34,6 +34,7 @@ use self::unsettled::{PENDING, Pair, Reach, SETTLED};
 use crate::bookkeeping::GenerationId;
 use crate::failure::Failure;
 use crate::generation::Generation;
+use crate::lifecycle::unfinished_phase;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::worker::Context;
@@ -50,7 +51,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// is, with the one that it has replaced.
 ///
 /// # Errors
-/// [`Error::NothingToCompare`] when there is only one generation.
+/// [`Error::NothingToCompare`] when there is only one generation; [`Error::StillBuilding`] while the
+/// other one is being filled.
 pub async fn diff(
     database_url: &str,
     journal: Journal,
@@ -60,9 +62,12 @@ pub async fn diff(
     let context = Context::new(address, journal, Options::default());
     let mut connection = database::connect(&context.address).await?;
     let all = generation::generations(&mut connection, name).await?;
-    connection.close().await?;
     let (blue, green) = sides(&all).ok_or(Error::NothingToCompare { projection: name })?;
     let id = |number| GenerationId { projection: name, number };
+    if let Some(phase) = unfinished_phase(&mut connection, id(green)).await? {
+        return Err(Error::StillBuilding { projection: name, generation: green, phase });
+    }
+    connection.close().await?;
     Ok(compare(&context, name, id(blue), id(green)).await?)
 }
 
@@ -211,8 +216,8 @@ impl<'a, P: Projection> Comparing<'a, P> {
             self.compare_rows(&mut snapshot, Scope::Only(SETTLED)).await?;
         }
         if number == TRIES {
-            let behind = pair.behind::<P>(&mut snapshot, &self.of.context.journal).await?;
-            self.compare_rows(&mut snapshot, Scope::These(&behind)).await?;
+            pair.behind::<P>(&mut snapshot, &self.of.context.journal).await?;
+            self.compare_rows(&mut snapshot, Scope::Only(SETTLED)).await?;
         }
         let (left, _) = Pair::left::<P>(&mut snapshot).await?;
         snapshot.commit().await?;

@@ -101,7 +101,11 @@ pub(crate) async fn connect_for_writing(
         "select set_config('search_path', $1, false), \
          set_config('synchronous_commit', 'off', false), \
          set_config('lock_timeout', '5s', false), \
-         set_config('idle_in_transaction_session_timeout', '60s', false)",
+         set_config('idle_in_transaction_session_timeout', '60s', false), \
+         set_config('tcp_keepalives_idle', '10', false), \
+         set_config('tcp_keepalives_interval', '5', false), \
+         set_config('tcp_keepalives_count', '3', false), \
+         set_config('tcp_user_timeout', '30s', false)",
     )
     .bind(schema)
     .execute(&mut connection)
@@ -112,4 +116,15 @@ pub(crate) async fn connect_for_writing(
 /// A session for bookkeeping.
 pub(crate) async fn connect(address: &PgConnectOptions) -> sqlx::Result<PgConnection> {
     address.clone().application_name("orderstore projector").connect().await
+}
+
+/// How long a session waits for locks of others before it gives up, to try again another time.
+const PATIENCE: &str = "set lock_timeout = '15s'";
+
+/// Waits until nobody else has done this with `number`, a number of ours, and keeps others from it
+/// until the session ends, however that happens. The session does not wait for any lock for ever.
+pub(crate) async fn exclude_others(connection: &mut PgConnection, number: i64) -> sqlx::Result<()> {
+    sqlx::query(PATIENCE).execute(&mut *connection).await?;
+    let locking = sqlx::query("select pg_advisory_lock($1)").bind(number);
+    locking.execute(connection).await.map(drop)
 }

@@ -26,7 +26,8 @@ pub enum Error {
     /// The database answers too slowly.
     #[error("the database did not answer in time; is it overloaded?")]
     TooSlow,
-    /// Events could not be put aside while projections are rebuilt. The rebuild is paused.
+    /// Events could not be put aside, or rows not be written, while projections are rebuilt. The
+    /// rebuild is paused.
     #[error("{0}; then go on with `orderstore projections resume`")]
     Disk(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A new generation is being built by another process.
@@ -72,6 +73,36 @@ pub enum Error {
         asked: u64,
         /// With which it is stuck, in each of its generations.
         revisions: Vec<i64>,
+    },
+    /// Readers see what an event has changed: its stream is not stuck with it where they look.
+    #[error(
+        "event {revision} of {stream} is in the rows that readers see of {projection}; nothing is stuck \
+         there that could be skipped. The generation that is stuck is none they see: drop it, see \
+         `orderstore projections status {projection}`"
+    )]
+    InLiveRows {
+        /// In which projection.
+        projection: ProjectionName,
+        /// Which stream.
+        stream: StreamName,
+        /// Which event was to be skipped.
+        revision: u64,
+    },
+    /// A generation that this build cannot write would go on with rows that are not what was decided.
+    #[error(
+        "generation {generation} of {projection} is of another version and is past event {revision} \
+         of {stream}; this orderstore cannot fold it again. Drop it first, or wait until it is \
+         dropped; if it is what readers see, do this with the orderstore that built it"
+    )]
+    PastElsewhere {
+        /// In which projection.
+        projection: ProjectionName,
+        /// Which generation.
+        generation: i64,
+        /// Which stream.
+        stream: StreamName,
+        /// The event that the decision is about.
+        revision: u64,
     },
     /// There is nothing to take back.
     #[error(
@@ -141,10 +172,12 @@ pub enum Error {
     /// A generation differs too much from the live one.
     #[error(
         "{} rows of generation {} of {projection} differ from the live one, and {allowed} may{}; \
-         look at them with `orderstore projections diff {projection}`",
-        comparison.differing(),
+         look at them with `orderstore projections diff {projection}`, and have readers see it all \
+         the same with `orderstore projections promote {projection} --max-differing {}`",
+        comparison.differing_at_most(),
         comparison.green.generation,
-        by_table(comparison)
+        by_table(comparison),
+        comparison.differing_at_most()
     )]
     TooDifferent {
         /// Of which projection.
@@ -188,6 +221,14 @@ pub enum Error {
     ReadersInTheWay {
         /// Of which projection.
         projection: ProjectionName,
+    },
+    /// Somebody's view rests on one of ours that has to be made anew.
+    #[error("{}; nothing was changed", crate::promotion::dependent_in_words(what))]
+    ViewsInTheWay {
+        /// Of which projection.
+        projection: ProjectionName,
+        /// What rests on what.
+        what: String,
     },
     /// What readers see is not dropped.
     #[error("generation {generation} of {projection} is what readers see; it cannot be dropped")]
@@ -265,6 +306,10 @@ fn by_table(comparison: &Comparison) -> String {
             format!("{table}: {added} added, {removed} removed, {changed} changed")
         })
         .collect();
+    let tables = match comparison.not_compared {
+        0 => tables,
+        streams => [tables, vec![format!("{streams} streams could not be compared")]].concat(),
+    };
     if tables.is_empty() { String::new() } else { format!(" ({})", tables.join("; ")) }
 }
 

@@ -257,3 +257,63 @@ async fn a_gap_is_counted_with_the_rows_that_it_was_healed_in() {
     .unwrap();
     assert_eq!(counted, (1, 15));
 }
+
+#[tokio::test]
+async fn a_long_stream_that_is_readmitted_does_not_keep_the_others_waiting() {
+    const QUARANTINE: &str = "insert into orderstore.quarantine \
+         (projection, generation, stream, revision, error) values ('stock_levels', 1, $1, 0, '')";
+    const LONG: u32 = 5_200;
+    let world = World::open().await;
+    for first in (EVENTS_EACH..LONG).step_by(1_020) {
+        append(&world.journal, 0, first..first + 1_020).await;
+    }
+    let address = world.database().await;
+    let mut connection = database::connect_for_writing(&address, &STOCK.schema()).await.unwrap();
+    for number in [0, 1] {
+        let note = sqlx::query(QUARANTINE).bind(stream(number).as_str().to_owned());
+        note.execute(&mut connection).await.unwrap();
+    }
+    let state = async |connection: &mut PgConnection| -> Vec<(String, i64, bool)> {
+        let rows = "select sku, revision, quarantined from stock_levels order by sku";
+        sqlx::query_as(rows).fetch_all(connection).await.unwrap()
+    };
+    let row = |sku: &str, revision: u32, waits| (sku.to_owned(), i64::from(revision), waits);
+
+    let mut writer = world.writer(&address).await;
+    let retry = async |writer: &mut Writer| {
+        writer.retry_untried::<StockLevels>(Duration::ZERO, false).await.unwrap().applied
+    };
+    assert_eq!(retry(&mut writer).await, 2_000);
+    assert_eq!(state(&mut connection).await, [row("SKU-0", 1_999, true)]);
+    assert_eq!(retry(&mut writer).await, u64::from(EVENTS_EACH));
+    let others = row("SKU-1", EVENTS_EACH - 1, false);
+    assert_eq!(state(&mut connection).await, [row("SKU-0", 1_999, true), others.clone()]);
+    // Whoever takes over goes on.
+    let mut writer = world.writer(&address).await;
+    while writer.has_untried() {
+        retry(&mut writer).await;
+    }
+    assert_eq!(state(&mut connection).await, [row("SKU-0", LONG - 1, false), others]);
+    let left: i64 = sqlx::query_scalar("select count(*) from orderstore.quarantine")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn nobody_knows_that_a_log_is_quiet_beyond_its_end() {
+    let world = World::open().await;
+    let head = world.journal.head().await.unwrap();
+    let beyond = Position { commit: head.commit + 1, prepare: head.prepare + 1 };
+    for (category, from, to, quiet) in [
+        ("order", Position::START, head, true),
+        ("order", Position::START, beyond, false),
+        ("stock", Position::START, head, false),
+        ("stock", head, head, true),
+        ("stock", head, beyond, false),
+    ] {
+        let found = generation::is_quiet(&world.journal, category, from, to, |_| true).await;
+        assert_eq!(found.unwrap(), quiet, "{category} {from} {to}");
+    }
+}

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use const_format::concatcp;
 use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -34,6 +35,13 @@ pub(crate) struct Post {
     /// Whether nobody who is alive holds it.
     pub(crate) free: bool,
 }
+
+/// Whether somebody who is alive holds the slice of checkpoint `c`: a killed process leaves its name
+/// behind, but neither a session nor signs of life. $1 is `take_over_after` in seconds.
+pub(crate) const IS_HELD: &str = "(c.holder is not null \
+     and c.updated_at >= clock_timestamp() - make_interval(secs => $1) \
+     and (c.session is null \
+         or exists (select from pg_stat_activity a where a.pid = c.session)))";
 
 fn served(projection: ProjectionName, version: i32) -> String {
     format!("{projection}@{version}")
@@ -88,17 +96,17 @@ pub(crate) async fn posts(
     context: &Context,
 ) -> Result<Vec<Post>, Failure> {
     // What a bulk build fills is like any other generation once it is filled.
-    const POSTS: &str = "select p.name, p.generation, p.version, c.slice, p.slices, \
-         c.holder is null \
-         or c.updated_at < clock_timestamp() - make_interval(secs => $1) \
-         or (c.session is not null \
-             and not exists (select from pg_stat_activity a where a.pid = c.session)) as free \
+    const POSTS: &str = concatcp!(
+        "select p.name, p.generation, p.version, c.slice, p.slices, not ",
+        IS_HELD,
+        " as free \
          from orderstore.projections p join orderstore.checkpoints c \
          on c.projection = p.name and c.generation = p.generation \
          where p.state in ('live', 'previous') \
          or p.state = 'building' and exists (select from orderstore.build_generations b \
              where b.projection = p.name and b.generation = p.generation and b.filled) \
-         order by p.name, p.generation, c.slice";
+         order by p.name, p.generation, c.slice"
+    );
     let rows: Vec<(String, i64, i32, i16, i16, bool)> = sqlx::query_as(POSTS)
         .bind(context.options.take_over_after.as_secs_f64())
         .fetch_all(connection)

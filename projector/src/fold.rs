@@ -3,6 +3,7 @@
 //! Pure: reading the missing revisions of a stream, and writing the rows, is up to others.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 use std::ops::AddAssign;
 
 use journal::Recorded;
@@ -18,7 +19,11 @@ pub(crate) struct Fold<'q, P: Projection> {
     /// Streams that were quarantined before, and events to pass over.
     exceptions: &'q Exceptions,
     poisoned: Vec<Poisoned>,
+    /// Their streams.
+    stuck: HashSet<StreamName>,
     tally: Tally,
+    /// Whether somebody else tells about poisoned events.
+    quiet: bool,
 }
 
 /// A row of the batch.
@@ -47,6 +52,13 @@ pub(crate) struct Poisoned {
     /// As stored; unknown if not even that could be read.
     pub(crate) event_type: Option<String>,
     pub(crate) error: Unfoldable,
+}
+
+impl Display for Poisoned {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { stream, revision, error, .. } = self;
+        write!(f, "event {revision} of {stream}: {error}")
+    }
 }
 
 /// What became of an event.
@@ -93,7 +105,21 @@ impl<'q, P: Projection> Fold<'q, P> {
                 changed: false,
             });
         }
-        Self { rows: slots, index, exceptions, poisoned: vec![], tally: Tally::default() }
+        Self {
+            rows: slots,
+            index,
+            exceptions,
+            poisoned: vec![],
+            stuck: HashSet::new(),
+            tally: Tally::default(),
+            quiet: false,
+        }
+    }
+
+    /// Leaves it to others to tell about poisoned events, which may be as many as there are streams.
+    pub(crate) fn quietly(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// Folds the next event.
@@ -146,10 +172,12 @@ impl<'q, P: Projection> Fold<'q, P> {
     /// Quarantines the stream of `recorded`, which cannot be folded: whatever comes after it waits.
     pub(crate) fn poison(&mut self, recorded: &Recorded, error: Unfoldable) -> Taken {
         let (stream, revision) = (recorded.stream.clone(), recorded.revision);
-        tracing::error!(
-            projection = %P::NAME, %stream, revision, %error,
-            "an event cannot be folded; its stream is quarantined, and others go on"
-        );
+        if !self.quiet {
+            tracing::error!(
+                projection = %P::NAME, %stream, revision, %error,
+                "an event cannot be folded; its stream is quarantined, and others go on"
+            );
+        }
         if let Ok(id) = id_of::<P>(&stream) {
             let slot = self.slot(P::key(&id), &stream);
             if let Some(row) = &mut slot.row {
@@ -158,6 +186,7 @@ impl<'q, P: Projection> Fold<'q, P> {
             }
         }
         let event_type = Some(recorded.event_type.clone());
+        self.stuck.insert(stream.clone());
         self.poisoned.push(Poisoned { stream, revision, event_type, error });
         self.tally.quarantined += 1;
         Taken::Done
@@ -183,7 +212,9 @@ impl<'q, P: Projection> Fold<'q, P> {
         slot.changed = false;
         let stream = slot.stream.clone()?;
         // One that was poisoned in this batch as well is stuck no later than there.
-        self.poisoned.retain(|poisoned| poisoned.stream != stream);
+        if self.stuck.remove(&stream) {
+            self.poisoned.retain(|poisoned| poisoned.stream != stream);
+        }
         Some(stream)
     }
 
@@ -218,9 +249,7 @@ impl<'q, P: Projection> Fold<'q, P> {
     }
 
     fn is_quarantined(&self, stream: &StreamName) -> bool {
-        // Few batches have any poisoned streams, and those that do have few.
-        self.exceptions.quarantined.contains(stream)
-            || self.poisoned.iter().any(|poisoned| poisoned.stream == *stream)
+        self.exceptions.quarantined.contains(stream) || self.stuck.contains(stream)
     }
 
     fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> &mut Slot<P::State> {

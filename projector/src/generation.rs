@@ -7,8 +7,7 @@
 
 use std::time::Duration;
 
-use futures::TryStreamExt;
-use journal::{Journal, Position};
+use journal::{Filter, Journal, Position};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tokio::time::timeout;
@@ -71,11 +70,13 @@ async fn set_up(
     slices: Slices,
 ) -> Result<(), Failure> {
     let mut connection = database::connect(address).await?;
-    // Released when the session ends, however that happens.
-    sqlx::query("select pg_advisory_lock($1)").bind(SETTING_UP).execute(&mut connection).await?;
+    database::exclude_others(&mut connection, SETTING_UP).await?;
     let mut migrator = sqlx::migrate!();
     migrator.dangerous_set_table_name("orderstore.migrations");
     migrator.create_schema("orderstore");
+    // Migrations only ever add, so that an older build works on what a newer one has set up: during
+    // a deployment both run, and after one that is taken back only the older.
+    migrator.set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
     for definition in Definition::ALL {
         set_up_one(&mut connection, definition, options, slices).await?;
@@ -94,8 +95,9 @@ async fn set_up_one(
     let Some(live) = all.iter().find(|generation| generation.state == "live") else {
         return create(connection, definition, options, State::Live, None).await.map(drop);
     };
-    if slices == Slices::AsWanted && live.slices.unsigned_abs() != options.slices {
-        cut_again(connection, definition.name, live.number, options.slices).await?;
+    let wanted = options.slices;
+    if slices == Slices::AsWanted && wanted > 0 && live.slices.unsigned_abs() != wanted {
+        cut_again(connection, definition.name, live.number, wanted).await?;
     }
     if wants_build(connection, definition.name, options).await? {
         begin_rebuild(connection, definition, options, None).await?;
@@ -273,21 +275,23 @@ async fn create(
     state: State,
     holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
+    // Unless it is said otherwise, it is cut like the one that it is to replace.
     const CREATE: &str = "insert into orderstore.projections \
          (name, generation, version, state, slices, views) \
-         select $1, coalesce(max(generation), 0) + 1, $2, $3, $4, $5 \
-         from orderstore.projections where name = $1 returning generation";
+         select $1, coalesce(max(generation), 0) + 1, $2, $3, \
+         coalesce(nullif($4, 0), max(slices) filter (where state = 'live'), 1::smallint), $5 \
+         from orderstore.projections where name = $1 returning generation, slices";
     let mut transaction = bookkeeping::durable(connection).await?;
-    let number: i64 = sqlx::query_scalar(CREATE)
+    let (number, slices): (i64, i16) = sqlx::query_as(CREATE)
         .bind(definition.name.as_str())
         .bind(options.version_of(definition.name))
         .bind(if state == State::Live { "live" } else { "building" })
-        .bind(signed(options.slices.max(1)))
+        .bind(signed(options.slices))
         .bind(definition.views)
         .fetch_one(&mut *transaction)
         .await?;
     let generation = GenerationId { projection: definition.name, number };
-    let (slices, live) = (options.slices.max(1), state == State::Live);
+    let (slices, live) = (slices.unsigned_abs(), state == State::Live);
     checkpoints(&mut transaction, generation, slices, live, holder).await?;
     let schema = generation.schema();
     // Names of schemas cannot be arguments. This one is made of our own name and a number.
@@ -340,7 +344,8 @@ pub(crate) async fn generations(
 }
 
 /// Whether the log has nothing of `category` after `from` and up to `to`, of those streams that
-/// `which` lets pass. When it takes too long to find out, no.
+/// `which` lets pass. When it takes too long to find out, no; nor when the log cannot be read up to
+/// `to`: a node of the store that lags behind ends its log early, and nobody knows what comes then.
 pub(crate) async fn is_quiet(
     journal: &Journal,
     category: &str,
@@ -348,17 +353,21 @@ pub(crate) async fn is_quiet(
     to: Position,
     which: impl Fn(&schemas::StreamName) -> bool,
 ) -> Result<bool, journal::Error> {
+    if from >= to {
+        return Ok(true);
+    }
     let look = async {
-        let mut events = journal.read_all(from);
-        while let Some(event) = events.try_next().await? {
-            if event.position > to {
-                break;
-            }
-            if event.stream.category() == category && which(&event.stream) {
+        let mut scan = journal.scan(Filter::categories(&[category]), from);
+        while let Some(batch) = scan.next().await? {
+            let mut events = batch.events.iter().take_while(|event| event.position <= to);
+            if events.any(|event| journal.recorded(event).is_some_and(|it| which(&it.stream))) {
                 return Ok(false);
             }
+            if batch.position >= to {
+                return Ok(true);
+            }
         }
-        Ok(true)
+        Ok(false)
     };
     timeout(QUIET_LIMIT, look).await.unwrap_or(Ok(false))
 }
@@ -371,7 +380,11 @@ pub(crate) async fn drop_retired(connection: &mut PgConnection) -> Result<(), Fa
     for (name, number) in retired {
         // A projection that this build does not know may belong to a newer one: leave it.
         let Ok(projection) = name.parse() else { continue };
-        drop_one(connection, GenerationId { projection, number }).await?;
+        if let Err(failure) = drop_one(connection, GenerationId { projection, number }).await {
+            // It is in nobody's way, and the next time it may work.
+            let error = failure.story();
+            tracing::warn!(%projection, generation = number, error, "a generation cannot be dropped");
+        }
     }
     Ok(())
 }

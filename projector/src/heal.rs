@@ -12,7 +12,7 @@ use crate::compare::layout::Owner;
 use crate::compare::sums;
 use crate::database::Trouble;
 use crate::failure::Failure;
-use crate::projection::{Projection, id_of};
+use crate::projection::{Change, Projection, id_of};
 use crate::projections::{With, with};
 use crate::quarantine::{self, Exceptions};
 use crate::worker::Context;
@@ -55,8 +55,8 @@ pub enum StreamOutcome {
 
 /// Deletes the rows of one stream and folds them again, in every projection that folds it: in the
 /// live generation and in those beside it that this build can write. Readers see the old rows until
-/// the new ones are there, and live work waits meanwhile. Sums over many streams are worked out
-/// again with them.
+/// the new ones are there, and live work waits meanwhile. Sums over many streams move by what the
+/// rows said before and say now; only where that cannot be told are they worked out again.
 ///
 /// # Errors
 /// [`Error::NoProjection`] when no projection folds such streams, [`Error::BeginningGone`] when the
@@ -105,8 +105,9 @@ impl With for One {
     }
 }
 
-/// Folds `streams` again in all generations that this build can write, and works their sums out
-/// again, in one transaction. Live work waits for its end, so there should not be many.
+/// Folds `streams` again in all generations that this build can write, in one transaction. Live
+/// work waits for its end, so there should not be many. Sums move by the difference; they are worked
+/// out again, from all rows, where no streams are named.
 pub(crate) async fn heal<P: Projection>(
     context: &Context,
     streams: &[StreamName],
@@ -151,13 +152,16 @@ pub(crate) async fn heal_within<P: Projection>(
             .bind(&schema)
             .execute(&mut *transaction)
             .await?;
+        let mut sums_follow = !streams.is_empty();
         for stream in streams {
-            let outcome = refold::<P>(&mut *transaction, journal, generation, stream, &exceptions);
-            let (outcome, stream) = (outcome.await?, stream.clone());
-            let (projection, generation) = (P::NAME, generation.number);
+            let Refolded { outcome, settled } =
+                refold::<P>(&mut *transaction, journal, generation, stream, &exceptions).await?;
+            sums_follow &= settled;
+            let (projection, generation, stream) = (P::NAME, generation.number, stream.clone());
             rebuilt.push(RebuiltStream { projection, generation, stream, outcome });
         }
-        let repaired = sums::repair::<P>(&mut *transaction, &schema).await?;
+        let repaired =
+            if sums_follow { 0 } else { sums::repair::<P>(&mut *transaction, &schema).await? };
         tracing::info!(
             projection = %P::NAME, generation = generation.number, streams = streams.len(),
             sums = repaired, "streams were folded again"
@@ -184,6 +188,13 @@ pub(crate) async fn writable<P: Projection>(
     Ok(numbers.into_iter().map(generation).collect())
 }
 
+/// A stream that was folded again in one generation.
+struct Refolded {
+    outcome: StreamOutcome,
+    /// Whether the sums have moved with its rows.
+    settled: bool,
+}
+
 /// Deletes the rows of `stream` and folds it from its beginning to its end. What of it is after the
 /// checkpoint comes again, as duplicates.
 async fn refold<P: Projection>(
@@ -192,26 +203,90 @@ async fn refold<P: Projection>(
     generation: GenerationId,
     stream: &StreamName,
     exceptions: &Exceptions,
-) -> Result<StreamOutcome, Failure> {
-    // A name that is not that of any aggregate has no rows.
-    if id_of::<P>(stream).is_ok() {
-        for table in P::ROWS {
-            let Owner { column, of } = Owner::of(table);
-            let schema = generation.schema();
-            let delete = AssertSqlSafe(format!(
-                "delete from {schema}.{} where {column} = $1::text::{of}",
-                table.name
-            ));
-            sqlx::query(delete).bind(stream.id()).execute(&mut *transaction).await?;
-        }
-    }
+) -> Result<Refolded, Failure> {
+    let before = kept::<P>(&mut *transaction, stream).await?;
+    delete::<P>(&mut *transaction, generation, stream).await?;
     let attempt =
-        quarantine::attempt::<P>(transaction, journal, generation, stream, exceptions).await?;
-    Ok(match attempt.stuck {
+        quarantine::attempt_rows::<P>(transaction, journal, generation, stream, exceptions).await?;
+    let now = kept::<P>(&mut *transaction, stream).await?;
+    let settled = settle::<P>(&mut *transaction, &before, &now).await?;
+    let outcome = match attempt.stuck {
         Some(stuck) => {
             StreamOutcome::Quarantined { revision: stuck.revision, error: stuck.error.to_string() }
         }
         None if attempt.tally.applied == 0 => StreamOutcome::Gone,
         None => StreamOutcome::Rebuilt { events: attempt.tally.applied },
-    })
+    };
+    Ok(Refolded { outcome, settled })
+}
+
+/// What is kept of a stream.
+enum Kept<S> {
+    Nothing,
+    State(S),
+    /// Nobody can read it.
+    Unreadable,
+}
+
+async fn kept<P: Projection>(
+    transaction: &mut PgConnection,
+    stream: &StreamName,
+) -> sqlx::Result<Kept<P::State>> {
+    // A name that is not that of any aggregate has no state.
+    let Ok(id) = id_of::<P>(stream) else { return Ok(Kept::Nothing) };
+    match P::load(transaction, &[P::key(&id)]).await {
+        Ok(mut states) => Ok(states.pop().map_or(Kept::Nothing, Kept::State)),
+        Err(sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => Ok(Kept::Unreadable),
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes whatever rows have `stream` as their owner.
+async fn delete<P: Projection>(
+    transaction: &mut PgConnection,
+    generation: GenerationId,
+    stream: &StreamName,
+) -> sqlx::Result<()> {
+    let is_known = id_of::<P>(stream).is_ok();
+    for table in P::ROWS {
+        let Owner { column, of } = Owner::of(table);
+        // A name that no aggregate has may be another way to write the id of one that is there.
+        let same = if is_known {
+            format!("{column} = $1::text::{of}")
+        } else {
+            format!("{column}::text = $1::text")
+        };
+        let schema = generation.schema();
+        let delete = AssertSqlSafe(format!("delete from {schema}.{} where {same}", table.name));
+        sqlx::query(delete).bind(stream.id()).execute(&mut *transaction).await?;
+    }
+    Ok(())
+}
+
+/// Moves the sums by what the rows of a stream said before and say now. Whether that could be told:
+/// of rows that were gone, or that nobody can read, it is not known what was counted.
+async fn settle<P: Projection>(
+    transaction: &mut PgConnection,
+    before: &Kept<P::State>,
+    now: &Kept<P::State>,
+) -> Result<bool, Failure> {
+    let (before, now) = match (before, now) {
+        _ if P::DERIVED.is_empty() => return Ok(true),
+        (Kept::Nothing, Kept::Nothing) => return Ok(true),
+        (Kept::State(before), Kept::State(now)) => (before, now),
+        (Kept::Nothing | Kept::Unreadable, _) | (_, Kept::Nothing | Kept::Unreadable) => {
+            return Ok(false);
+        }
+    };
+    let mut savepoint = transaction.begin().await?;
+    match P::settle(&mut savepoint, &[Change { before: Some(before), now }]).await {
+        Ok(()) => savepoint.commit().await?,
+        // Sums that were wrong already need not allow it.
+        Err(error) if Trouble::of(&error) == Trouble::Data => {
+            savepoint.rollback().await?;
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
 }

@@ -35,6 +35,7 @@ mod writer;
 
 mod generation;
 mod promotion;
+mod views;
 
 mod board;
 mod worker;
@@ -64,7 +65,7 @@ mod story;
 
 pub use board::{Role, Stats, WorkerStatus};
 pub use build::{
-    BuildProgress, Busy, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan,
+    BuildProgress, Busy, Compared, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan,
 };
 pub use compare::{Comparison, TableComparison, diff};
 pub use error::Error;
@@ -81,4 +82,4 @@ pub use status::{
     Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate,
     status,
 };
-pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify};
+pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify, verify_one};

@@ -21,11 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long is waited in between: readers wait while it is tried.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+const MOST_BETWEEN_TRIES: Duration = Duration::from_secs(4);
+
+/// How often it is looked how far the other generation is.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// How a generation that was built is promoted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PromoteOptions {
-    /// So many rows may differ from the live generation. If there is none, nothing is compared.
+    /// So many rows may differ from the live generation; streams that cannot be compared count as
+    /// well. If it is not given: none of a generation of the same version, any number of a new
+    /// version, whose rows are meant to be others.
     pub max_differing: Option<u64>,
 }
 
@@ -62,7 +68,8 @@ pub enum Dropped {
 ///
 /// # Errors
 /// [`Error::NothingToPromote`], [`Error::StillBuilding`], [`Error::NotCaughtUp`],
-/// [`Error::TooDifferent`], [`Error::ReadersInTheWay`]: nothing has changed then.
+/// [`Error::TooDifferent`], [`Error::ReadersInTheWay`], [`Error::ViewsInTheWay`]: nothing has
+/// changed then.
 pub async fn promote(
     database_url: &str,
     journal: &Journal,
@@ -77,12 +84,15 @@ pub async fn promote(
     if let Some(phase) = unfinished_phase(&mut connection, id).await? {
         return Err(Error::StillBuilding { projection, generation: id.number, phase });
     }
-    let comparison = match (options.max_differing, in_state(&all, "live")) {
-        (Some(allowed), Some(live)) => {
+    let comparison = match in_state(&all, "live") {
+        Some(live) => {
+            let same = live.version == building.version;
+            let allowed = options.max_differing.unwrap_or(if same { 0 } else { u64::MAX });
+            until_caught_up(&mut connection, journal, id).await?;
             let blue = GenerationId { projection, number: live.number };
             Some(compared(&address, journal, blue, id, allowed).await?)
         }
-        (Some(_), None) | (None, _) => None,
+        None => None,
     };
     let previous = change(&address, &mut connection, journal, id, Way::Forward).await?;
     connection.close().await?;
@@ -94,7 +104,7 @@ fn in_state<'a>(all: &'a [Generation], state: &str) -> Option<&'a Generation> {
 }
 
 /// What is still being done to a generation, if it is not filled yet.
-async fn unfinished_phase(
+pub(crate) async fn unfinished_phase(
     connection: &mut PgConnection,
     id: GenerationId,
 ) -> Result<Option<String>, Error> {
@@ -109,6 +119,28 @@ async fn unfinished_phase(
     Ok(phase.fetch_optional(connection).await?.flatten())
 }
 
+/// Waits until `generation` has caught up: what it has not folded yet is no difference.
+async fn until_caught_up(
+    connection: &mut PgConnection,
+    journal: &Journal,
+    generation: GenerationId,
+) -> Result<(), Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let all = bookkeeping::positions(connection, generation, Lock::None).await;
+        let all = all.map_err(|failure| Error::of(generation.projection, failure))?;
+        if all.iter().all(|slice| slice.caught_up) {
+            return Ok(());
+        }
+        // Nobody works on it, so it will not get any further.
+        if !is_held(connection, generation).await? || Instant::now() >= until {
+            let lag = lag_of(connection, journal, generation).await?;
+            return Err(not_caught_up(journal, generation, lag));
+        }
+        sleep(BETWEEN_LOOKS).await;
+    }
+}
+
 async fn compared(
     address: &PgConnectOptions,
     journal: &Journal,
@@ -121,7 +153,7 @@ async fn compared(
     let comparison = compare(&context, projection, blue, green)
         .await
         .map_err(|failure| Error::of(projection, failure))?;
-    if comparison.differing() > allowed {
+    if comparison.differing_at_most() > allowed {
         let comparison = Box::new(comparison);
         return Err(Error::TooDifferent { projection, allowed, comparison });
     }
@@ -133,7 +165,7 @@ async fn compared(
 ///
 /// # Errors
 /// [`Error::NothingToRollBackTo`]; [`Error::Stale`] where nobody has kept it up to date and that is
-/// not allowed; [`Error::ReadersInTheWay`]. Nothing has changed then.
+/// not allowed; [`Error::ReadersInTheWay`], [`Error::ViewsInTheWay`]. Nothing has changed then.
 pub async fn rollback(
     database_url: &str,
     journal: &Journal,
@@ -200,6 +232,7 @@ async fn change(
 ) -> Result<Option<i64>, Error> {
     let projection = incoming.projection;
     let until = Instant::now() + PATIENCE;
+    let mut pause = BETWEEN_TRIES;
     loop {
         let changed = promotion::change(address, journal, incoming, way).await;
         let behind = match changed.map_err(|failure| Error::of(projection, failure))? {
@@ -209,7 +242,11 @@ async fn change(
             }
             Change::Behind => true,
             Change::InTheWay => false,
+            Change::Dependent { what } => return Err(Error::ViewsInTheWay { projection, what }),
         };
+        if !behind {
+            pause = (pause * 2).min(MOST_BETWEEN_TRIES);
+        }
         // Nobody works on it, so it will not get any further.
         let hopeless = behind && !is_held(connection, incoming).await?;
         if hopeless || Instant::now() >= until {
@@ -220,7 +257,7 @@ async fn change(
                 Error::ReadersInTheWay { projection }
             });
         }
-        sleep(BETWEEN_TRIES).await;
+        sleep(if behind { BETWEEN_TRIES } else { pause }).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! How projectors work. Where the database is, is not here: its address is a secret of the caller.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ProjectionName;
@@ -20,13 +21,13 @@ pub struct Options {
 
     /// Into how many slices new generations of read models are cut. Slices are folded side by side
     /// and shared out between the projectors that run; those that are there keep theirs until they
-    /// are rebuilt
+    /// are rebuilt. 0: as many as the generation that is replaced has, and one if there is none
     #[arg(
         long = "projector-slices",
         value_name = "NUMBER",
         env = "ORDERSTORE_PROJECTOR_SLICES",
-        default_value_t = SLICES,
-        value_parser = clap::value_parser!(u16).range(1..=MOST_SLICES)
+        default_value_t = AS_BEFORE,
+        value_parser = clap::value_parser!(u16).range(0..=MOST_SLICES)
     )]
     pub slices: u16,
 
@@ -45,6 +46,12 @@ pub struct Options {
     )]
     pub keep_previous: Duration,
 
+    /// Where events go to that are too many for the memory while a new version is built. Default:
+    /// the data directory of `orderstore up`, else the system's temporary folder, which may itself
+    /// be memory
+    #[arg(long = "projector-spill-dir", value_name = "FOLDER", env = "ORDERSTORE_SPILL_DIR")]
+    pub spill_dir: Option<PathBuf>,
+
     /// How often a worker with nothing to do shows a sign of life, and looks how far the log is.
     #[arg(skip = HEARTBEAT)]
     pub heartbeat: Duration,
@@ -62,7 +69,8 @@ pub struct Options {
 }
 
 const BATCH: usize = 8_000;
-const SLICES: u16 = 1;
+/// As many slices as there were.
+const AS_BEFORE: u16 = 0;
 const MOST_SLICES: i64 = 1_024;
 const KEEP_PREVIOUS: Duration = Duration::from_hours(1);
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -72,9 +80,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch: BATCH,
-            slices: SLICES,
+            slices: AS_BEFORE,
             name: None,
             keep_previous: KEEP_PREVIOUS,
+            spill_dir: None,
             heartbeat: HEARTBEAT,
             take_over_after: TAKE_OVER_AFTER,
             versions_ahead: 0,

@@ -88,6 +88,15 @@ pub(crate) async fn write<P: Projection>(
     connection: &mut PgConnection,
     changes: &[Change<'_, P::State>],
 ) -> sqlx::Result<()> {
+    write_rows::<P>(connection, changes).await?;
+    P::settle(connection, changes).await
+}
+
+/// The same without the tables that sum up over many streams.
+pub(crate) async fn write_rows<P: Projection>(
+    connection: &mut PgConnection,
+    changes: &[Change<'_, P::State>],
+) -> sqlx::Result<()> {
     let (mut before, mut now) = (Rows::default(), Rows::default());
     for change in changes {
         if let Some(state) = change.before {
@@ -95,8 +104,7 @@ pub(crate) async fn write<P: Projection>(
         }
         P::rows(change.now, &mut now);
     }
-    before.replace_with(&now, connection).await?;
-    P::settle(connection, changes).await
+    before.replace_with(&now, connection).await
 }
 
 /// The events that a projection folds.
@@ -190,6 +198,9 @@ pub(crate) enum Unfoldable {
         /// Last missing revision.
         to: u64,
     },
+    /// The event can be folded, but there was much before it.
+    #[error("the stream is long; what is left of it is folded bit by bit")]
+    NotYet,
     /// The stream itself cannot be read.
     #[error("the stream cannot be read: {reason}")]
     Unreadable {

@@ -34,6 +34,12 @@ use crate::{Error, Options, ProjectionName, generation};
 /// How often everybody looks who is there and what there is to do, at least.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// Looking takes no longer, even where the database has to be set up first.
+const LOOK_LIMIT: Duration = Duration::from_mins(1);
+
+/// Dropping old generations takes no longer: meanwhile nobody shows that we are here.
+const TIDYING: Duration = Duration::from_secs(3);
+
 /// Workers that have not ended so long after they were asked to are stopped where they are.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -162,7 +168,7 @@ impl Coordinator {
             let news = Arc::clone(&self.context.fleet);
             // Before looking: what happens meanwhile is not missed.
             let news = news.notified();
-            match self.look().await {
+            match timeout(LOOK_LIMIT, self.look()).await.unwrap_or(Err(Failure::TooSlow)) {
                 Ok(()) => {
                     patience = Patience::new();
                     let wait = async {
@@ -213,16 +219,31 @@ impl Coordinator {
             self.prepared = true;
         }
         let nodes = fleet::show_up(&mut connection, &self.context).await?;
-        generation::retire_previous(&mut connection, options.keep_previous).await?;
-        generation::drop_retired(&mut connection).await?;
         let posts = fleet::posts(&mut connection, &self.context).await?;
         self.reap();
         self.assign(&nodes, &posts);
-        self.connection = Some(connection);
         for board in self.boards.values() {
             board.stand_by();
         }
+        // Last, and whatever comes of it: nobody has to wait for that.
+        self.connection = self.tidy_up(connection).await;
         Ok(())
+    }
+
+    /// Drops what nobody needs any more. The connection, if that can still be used.
+    async fn tidy_up(&self, mut connection: PgConnection) -> Option<PgConnection> {
+        let tidying = async {
+            let after = self.context.options.keep_previous;
+            generation::retire_previous(&mut connection, after).await?;
+            generation::drop_retired(&mut connection).await
+        };
+        let tidied = timeout(TIDYING, tidying).await.unwrap_or(Err(Failure::TooSlow));
+        if let Err(failure) = tidied {
+            let error = failure.story();
+            tracing::warn!(error, "old generations could not be tidied up; it is tried again");
+            return None;
+        }
+        Some(connection)
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {

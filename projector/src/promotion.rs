@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use journal::{Journal, Position};
 use schemas::Aggregate;
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::bookkeeping::{self, CHANNEL, GenerationId, Lock, WANTED};
@@ -17,11 +17,15 @@ use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::generation::{self, is_quiet};
 use crate::projection::Projection;
-use crate::projections::{Definition, With, with};
+use crate::projections::{With, with};
 use crate::slice::Slice;
+use crate::views;
 
-/// A waiting promotion makes new readers wait behind it, so it does not wait for long.
+/// A waiting promotion makes others wait behind it, so it does not wait for long.
 const LOCK_LIMIT: &str = "set local lock_timeout = '200ms'";
+
+/// So long readers wait at most, whether the change succeeds or not.
+const CHANGE_LIMIT: Duration = Duration::from_millis(200);
 
 /// So long the live generation stands still at most until the other one has caught up with it.
 const STANDSTILL: Duration = Duration::from_millis(150);
@@ -41,7 +45,7 @@ pub(crate) enum Way {
 }
 
 /// What came of trying to change what readers see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Readers see the other generation, this one is kept for the way back.
     Done {
@@ -52,12 +56,25 @@ pub(crate) enum Change {
     Behind,
     /// Readers, or whoever writes, were in the middle of something.
     InTheWay,
+    /// Something rests on a view that has to be dropped.
+    Dependent {
+        /// In the words of Postgres.
+        what: String,
+    },
+}
+
+/// Says that something rests on a view that has to be dropped.
+pub(crate) fn dependent_in_words(what: &str) -> String {
+    format!(
+        "its views have other columns than those that readers see now, which cannot be dropped: {what}; \
+         drop what rests on them, promote, and make it again"
+    )
 }
 
 /// Makes `incoming` the live generation. Nothing has changed unless the answer says that it is done.
 ///
 /// Readers that are in the middle of a statement finish it on the old generation; all later ones
-/// see the new one. Nobody waits longer than a fifth of a second for it.
+/// see the new one. No reader waits longer than a fifth of a second for it, no worker longer than two.
 ///
 /// # Errors
 /// [`Failure::Lost`] when `incoming` is not what it was any more.
@@ -71,9 +88,18 @@ pub(crate) async fn change(
     let mut beside = database::connect(address).await?;
     let changed = try_change(&mut connection, &mut beside, journal, incoming, way).await;
     let changed = match changed {
-        Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Locked => Change::InTheWay,
+        Err(Failure::Database(error)) => match views::dependent(&error) {
+            Some(what) => Change::Dependent { what },
+            None if Trouble::of(&error) == Trouble::Locked => Change::InTheWay,
+            None => return Err(error.into()),
+        },
         other => other?,
     };
+    if changed == Change::InTheWay {
+        // It may still be in the middle of a statement.
+        drop(connection);
+        return Ok(changed);
+    }
     connection.close().await?;
     beside.close().await?;
     Ok(changed)
@@ -90,6 +116,8 @@ async fn try_change(
          where name = $1 and state = $2 for update";
     let name = incoming.projection.as_str();
     let mut transaction = bookkeeping::durable(connection).await?;
+    let session: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *transaction).await?;
     sqlx::query(LOCK_LIMIT).execute(&mut *transaction).await?;
     let comes_from = if way == Way::Forward { "building" } else { "previous" };
     let outgoing: Option<i64> =
@@ -112,21 +140,14 @@ async fn try_change(
     if !has_caught_up(beside, journal, incoming, reached, way).await? {
         return Ok(Change::Behind);
     }
-    bookkeeping::positions(&mut transaction, incoming, Lock::UntilTheEnd).await?;
-    if way != Way::BackToStale {
-        raise(&mut transaction, incoming, reached).await?;
-    }
-    let previous: Option<i64> = sqlx::query_scalar(STATE)
-        .bind(name)
-        .bind("previous")
-        .fetch_optional(&mut *transaction)
-        .await?;
-    if let Some(number) = previous.filter(|number| *number != incoming.number) {
-        generation::retire(&mut transaction, GenerationId { number, ..incoming }).await?;
-    }
-    exchange(&mut transaction, outgoing, incoming, way).await?;
-    point_views(&mut transaction, outgoing, incoming).await?;
-    tell(&mut transaction, incoming).await?;
+    let changing = make_live(&mut transaction, outgoing, incoming, reached, way);
+    let Ok(changed) = timeout(CHANGE_LIMIT, changing).await else {
+        // Its locks must go at once, not when the server finds out that nobody waits for it.
+        let cancel = sqlx::query("select pg_cancel_backend($1)").bind(session);
+        cancel.execute(beside).await?;
+        return Ok(Change::InTheWay);
+    };
+    changed?;
     transaction.commit().await?;
     tracing::info!(
         projection = name,
@@ -135,6 +156,32 @@ async fn try_change(
         "readers see another generation"
     );
     Ok(Change::Done { previous: outgoing.map(|outgoing| outgoing.number) })
+}
+
+/// All that has to change at once.
+async fn make_live(
+    transaction: &mut PgConnection,
+    outgoing: Option<GenerationId>,
+    incoming: GenerationId,
+    reached: Position,
+    way: Way,
+) -> Result<(), Failure> {
+    const PREVIOUS: &str = "select generation from orderstore.projections \
+         where name = $1 and state = 'previous' for update";
+    bookkeeping::positions(&mut *transaction, incoming, Lock::UntilTheEnd).await?;
+    if way != Way::BackToStale {
+        raise(&mut *transaction, incoming, reached).await?;
+    }
+    let previous: Option<i64> = sqlx::query_scalar(PREVIOUS)
+        .bind(incoming.projection.as_str())
+        .fetch_optional(&mut *transaction)
+        .await?;
+    if let Some(number) = previous.filter(|number| *number != incoming.number) {
+        generation::retire(&mut *transaction, GenerationId { number, ..incoming }).await?;
+    }
+    exchange(&mut *transaction, outgoing, incoming, way).await?;
+    views::point(&mut *transaction, outgoing, incoming).await?;
+    tell(transaction, incoming).await
 }
 
 /// Waits until `generation`, whose workers go on meanwhile, is as far as `reached`; not for long.
@@ -260,40 +307,6 @@ async fn exchange(
         }
     }
     sqlx::query(LIVE).bind(name).bind(incoming.number).execute(transaction).await?;
-    Ok(())
-}
-
-/// Points the readers' views at `incoming`. The version that it was built with may have others
-/// than that of `outgoing`.
-async fn point_views(
-    transaction: &mut PgConnection,
-    outgoing: Option<GenerationId>,
-    incoming: GenerationId,
-) -> Result<(), Failure> {
-    const OLD: &str = "select distinct format('drop view read_model.%I', view_name) \
-         from information_schema.view_table_usage \
-         where view_schema = 'read_model' and table_schema = $1";
-    const NEW: &str =
-        "select views from orderstore.projections where name = $1 and generation = $2";
-    if let Some(outgoing) = outgoing {
-        let old: Vec<String> =
-            sqlx::query_scalar(OLD).bind(outgoing.schema()).fetch_all(&mut *transaction).await?;
-        for statement in old {
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
-        }
-    }
-    let new: Option<String> = sqlx::query_scalar(NEW)
-        .bind(incoming.projection.as_str())
-        .bind(incoming.number)
-        .fetch_one(&mut *transaction)
-        .await?;
-    let new = new.unwrap_or_else(|| Definition::of_name(incoming.projection).views.to_owned());
-    sqlx::query("select set_config('search_path', $1, true)")
-        .bind(incoming.schema())
-        .execute(&mut *transaction)
-        .await?;
-    // Written there by a build of ours when it created the generation.
-    sqlx::raw_sql(AssertSqlSafe(new)).execute(transaction).await?;
     Ok(())
 }
 

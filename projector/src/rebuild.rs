@@ -1,5 +1,6 @@
 //! Rebuilds projections beside their live generations, from the beginning of the log.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Rebuild {
     projections: Vec<ProjectionName>,
     board: Arc<Board>,
     run: i64,
+    /// Where its events are put aside.
+    aside: PathBuf,
     task: Option<JoinHandle<Result<Outcome, Failure>>>,
 }
 
@@ -40,6 +43,13 @@ pub struct Rebuilt {
     /// Whether all of them are live.
     pub promoted: bool,
 }
+
+/// Postgres has no room, or the role may not do what it must.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the rebuild is paused, for Postgres refuses to write: {0}; make room, or grant what is missing"
+)]
+struct Refused(sqlx::Error);
 
 impl Rebuild {
     /// Begins to rebuild `projections`, in one pass over the log, or goes on with a rebuild of the
@@ -66,8 +76,9 @@ impl Rebuild {
         let engine = Engine::take(&context, options, Arc::clone(&board), run).await?;
         let taken_over = Error::BeingBuilt { projection: projections[0] };
         let engine = engine.ok_or(taken_over)?;
+        let aside = engine.directory();
         let task = Some(tokio::spawn(engine.carry_out()));
-        Ok(Self { context, projections, board, run, task })
+        Ok(Self { context, projections, board, run, aside, task })
     }
 
     /// How far it is.
@@ -84,12 +95,12 @@ impl Rebuild {
     ///
     /// # Errors
     /// [`Error::TakenOver`] when another process goes on with it; [`Error::Disk`] when there is no
-    /// room for the events.
+    /// room for the events, or for the rows.
     pub async fn finish(mut self) -> Result<Rebuilt, Error> {
         if let Some(task) = self.task.take() {
             match task.await {
                 Ok(Ok(_)) => {}
-                Ok(Err(failure)) => return Err(Error::of(self.projections[0], failure)),
+                Ok(Err(failure)) => return Err(self.error(failure)),
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => return Err(Error::TakenOver { projection: self.projections[0] }),
             }
@@ -98,6 +109,21 @@ impl Rebuild {
         let projections = progress.projections.clone();
         let promoted = projections.iter().all(|it| it.promoted);
         Ok(Rebuilt { progress, projections, promoted })
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        let waits_for_somebody = failure.waits_for_somebody();
+        match failure {
+            Failure::Database(error) if waits_for_somebody => Error::Disk(Box::new(Refused(error))),
+            failure @ (Failure::Database(_)
+            | Failure::Lost
+            | Failure::Moved
+            | Failure::Journal(_)
+            | Failure::Migration(_)
+            | Failure::Position
+            | Failure::TooSlow
+            | Failure::Spill(_)) => Error::of(self.projections[0], failure),
+        }
     }
 
     /// Stops where it is, and lets others go on with it at once.
@@ -125,6 +151,7 @@ impl Rebuild {
             // How it ended does not matter any more.
             let _ = task.await;
         }
+        build::remove_left_over(std::mem::take(&mut self.aside)).await;
         generation::drop_retired(&mut connection).await?;
         Ok(connection.close().await?)
     }

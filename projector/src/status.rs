@@ -1,13 +1,15 @@
 //! What is known about the projections in a database, from outside any worker; and setting it up.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use const_format::concatcp;
 use journal::{Journal, Position};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 
 use crate::code::codes;
+use crate::fleet::IS_HELD;
 use crate::lag::{self, Lag, Line};
-use crate::{Error, ProjectionName, database, generation};
+use crate::{Error, Options, ProjectionName, database, generation};
 
 codes! {
     /// What a generation is for.
@@ -137,7 +139,8 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     let address = database::address(database_url).ok_or(Error::BadAddress)?;
     let head = journal.head().await?;
     let mut connection = database::connect(&address).await?;
-    let rows: Vec<Row> = sqlx::query_as(STATUS).fetch_all(&mut connection).await?;
+    let silent = Options::default().take_over_after.as_secs_f64();
+    let rows: Vec<Row> = sqlx::query_as(STATUS).bind(silent).fetch_all(&mut connection).await?;
     let mut all = vec![];
     for of_one in rows.chunk_by(Row::is_of_the_same_as) {
         let Some(first) = of_one.first() else { continue };
@@ -151,9 +154,17 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     Ok(all)
 }
 
-const STATUS: &str = "select p.name, p.generation, p.version, p.state, c.slice, \
+// What is being filled in bulk is held by whoever carries out the build.
+const STATUS: &str = concatcp!(
+    "select p.name, p.generation, p.version, p.state, c.slice, \
      c.commit_position, c.prepare_position, c.caught_up, c.updated_at, \
-     clock_timestamp() as now, c.holder is not null as is_held, \
+     clock_timestamp() as now, case when b.filled then ",
+    IS_HELD,
+    " when not b.filled then coalesce(r.holder is not null \
+     and r.updated_at >= clock_timestamp() - make_interval(secs => $1), false) \
+     else ",
+    IS_HELD,
+    " end as is_held, \
      coalesce(c.held_since, c.updated_at) as held_since, w.name as worker, w.pid, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      case when p.state = 'building' then coalesce(r.phase, 'waiting') end as phase, \
@@ -161,14 +172,16 @@ const STATUS: &str = "select p.name, p.generation, p.version, p.state, c.slice, 
      coalesce(nullif(s.n_live_tup, 0), greatest(t.reltuples, 0)::bigint, 0) as rows \
      from orderstore.projections p join orderstore.checkpoints c \
      on c.projection = p.name and c.generation = p.generation \
-     left join orderstore.workers w on w.holder = c.holder \
      left join orderstore.build_generations b \
      on b.projection = p.name and b.generation = p.generation \
      left join orderstore.builds r on r.id = b.build \
+     left join orderstore.workers w \
+     on w.holder = case when b.filled or b.filled is null then c.holder else r.holder end \
      left join pg_namespace n on n.nspname = p.name || '_g' || p.generation \
      left join pg_class t on t.relnamespace = n.oid and t.relname = p.name and t.relkind = 'r' \
      left join pg_stat_user_tables s on s.relid = t.oid \
-     order by p.name, p.generation, c.slice";
+     order by p.name, p.generation, c.slice"
+);
 
 #[derive(FromRow)]
 struct Row {

@@ -105,10 +105,16 @@ pub struct Verification {
     pub healed: u64,
     /// Some of the streams that had drifted.
     pub drifts: Vec<Drift>,
+    /// How many more had drifted than are named.
+    pub drifts_left_out: u64,
     /// What was wrong, by table: blue is what was kept, green what it should be.
     pub tables: Vec<TableComparison>,
     /// The same for tables that sum up over streams. Only looked at when everything is.
     pub sums: Vec<TableComparison>,
+    /// Whether they are right again.
+    pub sums_healed: bool,
+    /// Why some of it could not be healed, although it should have been.
+    pub not_healed: Option<String>,
 }
 
 /// A stream whose rows were not what its events make them.
@@ -147,31 +153,49 @@ impl fmt::Display for Verification {
             reason.as_ref().map_or(Ok(()), |reason| write!(f, " ({reason})"))?;
             writeln!(f)?;
         }
+        if self.drifts_left_out > 0 {
+            writeln!(f, "  … and {} more", self.drifts_left_out)?;
+        }
+        if let Some(why) = &self.not_healed {
+            writeln!(f, "  not everything could be healed: {why}")?;
+        }
         let tables = self.tables.iter().chain(&self.sums);
         tables.filter(|table| table.differing() > 0).try_for_each(|table| write!(f, "{table}"))
     }
 }
 
 /// Verifies the live generations of `names`, one after the other, while they go on moving, and
-/// keeps the result in the database.
+/// keeps the result in the database. The first that cannot be verified is the end of it.
 ///
 /// # Errors
-/// [`Error::OtherVersion`] when a live generation is not of this build: only the build that made it
-/// can tell. When the database or the event store cannot be reached.
+/// As [`verify_one`].
 pub async fn verify(
     database_url: &str,
     journal: Journal,
     names: &[ProjectionName],
     options: VerifyOptions,
 ) -> Result<Vec<Verification>, Error> {
-    let address = database::address(database_url).ok_or(Error::BadAddress)?;
-    let context = Context::new(address, journal, Options::default());
     let mut all = Vec::with_capacity(names.len());
     for &name in names {
-        let one = One { context: context.clone(), options: options.clone() };
-        all.push(with(name, one).await?);
+        all.push(verify_one(database_url, journal.clone(), name, options.clone()).await?);
     }
     Ok(all)
+}
+
+/// Verifies the live generation of one projection.
+///
+/// # Errors
+/// [`Error::OtherVersion`] when it is not of this build: only the build that made it can tell. When
+/// the database or the event store cannot be reached.
+pub async fn verify_one(
+    database_url: &str,
+    journal: Journal,
+    name: ProjectionName,
+    options: VerifyOptions,
+) -> Result<Verification, Error> {
+    let address = database::address(database_url).ok_or(Error::BadAddress)?;
+    let context = Context::new(address, journal, Options::default());
+    with(name, One { context, options }).await
 }
 
 struct One {

@@ -16,11 +16,17 @@ use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::fold::{self, Fold, Taken, Tally};
 use crate::projection::{self, Projection, State, Unfoldable};
-use crate::quarantine::{self, Exceptions, attempt};
+use crate::quarantine::{self, Attempt, Exceptions, HowMuch, try_some};
 use crate::slice::Slice;
 
 /// Longer than any batch should take. A connection whose other end has silently gone is given up.
 const TRANSACTION_LIMIT: Duration = Duration::from_mins(2);
+
+/// So many events of a quarantined stream are folded in one transaction, about.
+const AT_ONCE: HowMuch = HowMuch::About(2_000);
+
+/// When the event store has not given a quarantined stream, none is tried for so long.
+const REST: Duration = Duration::from_secs(30);
 
 /// The one who may write a slice of a generation, until somebody else takes over.
 pub(crate) struct Writer {
@@ -32,6 +38,8 @@ pub(crate) struct Writer {
     exceptions: Exceptions,
     /// Quarantined streams that this build has not tried yet.
     untried: VecDeque<StreamName>,
+    /// Not before then.
+    rest_until: Option<Instant>,
 }
 
 /// How rows are written.
@@ -61,7 +69,8 @@ impl Writer {
         let Some(hold) = acquired else { return Ok(None) };
         let (exceptions, untried) = exceptions(&mut connection, &hold).await?;
         let uncounted = Tally::default();
-        Ok(Some(Self { connection, hold, journal, uncounted, exceptions, untried }))
+        let rest_until = None;
+        Ok(Some(Self { connection, hold, journal, uncounted, exceptions, untried, rest_until }))
     }
 
     /// Takes the slice again, whoever holds it now.
@@ -121,11 +130,13 @@ impl Writer {
             let refused = save(&mut transaction, &mut fold, manner).await?;
             quarantine::begin(&mut transaction, hold.generation, fold.poisoned()).await?;
             let (mut poisoned, mut tally) = fold.finish();
+            let mut unfinished = vec![];
             for stream in refused {
                 let generation = hold.generation;
+                let at = &mut *transaction;
                 let tried =
-                    attempt::<P>(&mut transaction, journal, generation, &stream, exceptions);
-                let tried = tried.await?;
+                    try_some::<P>(at, journal, generation, &stream, exceptions, AT_ONCE).await?;
+                unfinished.extend(tried.unfinished.then_some(stream));
                 tally.quarantined += tried.tally.quarantined;
                 poisoned.extend(tried.stuck);
             }
@@ -133,12 +144,13 @@ impl Writer {
                 bookkeeping::count(&mut transaction, hold, tally).await?;
             }
             transaction.commit().await?;
-            Ok::<_, Failure>((poisoned, tally, seen, news))
+            Ok::<_, Failure>((poisoned, unfinished, tally, seen, news))
         };
-        let (poisoned, tally, seen, news) =
+        let (poisoned, unfinished, tally, seen, news) =
             timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)??;
         self.stepped(step.to, seen, news);
         self.exceptions.quarantined.extend(poisoned.into_iter().map(|poisoned| poisoned.stream));
+        self.untried.extend(unfinished);
         Ok(tally)
     }
 
@@ -183,12 +195,28 @@ impl Writer {
     ) -> Result<Tally, Failure> {
         let until = Instant::now() + limit;
         let mut tally = Tally::default();
+        if self.rest_until.is_some_and(|it| Instant::now() < it) {
+            return Ok(tally);
+        }
         while let Some(stream) = self.untried.front().cloned() {
-            // Otherwise somebody has intervened, and there are others to try.
-            let Some(one) = self.retry::<P>(&stream, caught_up).await? else { continue };
+            let one = match self.retry::<P>(&stream, caught_up).await {
+                // Otherwise somebody has intervened, and there are others to try.
+                Ok(one) => one,
+                Err(Failure::Journal(error)) => {
+                    // Live work goes on, and the next time another stream is tried first.
+                    tracing::warn!(projection = %P::NAME, %stream, %error, "cannot be tried now");
+                    self.untried.rotate_left(1);
+                    self.rest_until = Some(Instant::now() + REST);
+                    break;
+                }
+                Err(other) => return Err(other),
+            };
+            let Some(one) = one else { continue };
             self.untried.pop_front();
-            tally.applied += one.applied;
-            if one.quarantined == 0 {
+            tally.applied += one.tally.applied;
+            if one.unfinished {
+                self.untried.push_back(stream);
+            } else if one.stuck.is_none() {
                 tracing::info!(projection = %P::NAME, %stream, "a quarantined stream is readmitted");
                 self.exceptions.quarantined.remove(&stream);
             }
@@ -203,7 +231,7 @@ impl Writer {
         &mut self,
         stream: &StreamName,
         caught_up: bool,
-    ) -> Result<Option<Tally>, Failure> {
+    ) -> Result<Option<Attempt>, Failure> {
         let Self { connection, hold, journal, exceptions, untried, .. } = self;
         let work = async {
             let mut transaction = connection.begin().await?;
@@ -217,11 +245,11 @@ impl Writer {
                 return Ok(None);
             }
             let generation = hold.generation;
-            let tried = attempt::<P>(&mut transaction, journal, generation, stream, exceptions);
-            let tried = tried.await?;
+            let at = &mut *transaction;
+            let tried = try_some::<P>(at, journal, generation, stream, exceptions, AT_ONCE).await?;
             bookkeeping::count(&mut transaction, hold, tried.tally).await?;
             transaction.commit().await?;
-            Ok(Some(tried.tally))
+            Ok(Some(tried))
         };
         timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)?
     }
@@ -253,7 +281,7 @@ async fn news(
 }
 
 async fn exceptions(connection: &mut PgConnection, hold: &Hold) -> Result<News, Failure> {
-    let exceptions = Exceptions::load(connection, hold.generation).await?;
+    let exceptions = Exceptions::load(connection, hold.generation, hold.slice).await?;
     let untried = quarantine::untried(connection, hold.generation).await?;
     Ok((exceptions, untried.into_iter().filter(|stream| hold.slice.has(stream)).collect()))
 }

@@ -105,6 +105,7 @@ pub(crate) fn read_error(ctx: &Context<'_>, cause: &read_model::Error) -> Error 
         read_model::Error::ForeignCursor | read_model::Error::NotInThePast(_) => {
             error(Code::BadRequest, cause.to_string())
         }
+        read_model::Error::TooBroad => error(Code::QueryTooExpensive, cause.to_string()),
         read_model::Error::BadAddress | read_model::Error::Failed(_) => internal(ctx, cause),
     }
 }

@@ -154,8 +154,8 @@ impl Page {
         self.metric(
             "orderstore_projection_drifted_streams",
             "gauge",
-            "Streams whose rows were wrong then and have not been put right since.",
-            verified().map(|(labels, verified)| (labels, verified.drifted - verified.healed)),
+            "Streams whose rows were wrong and have not been healed: found when everything was looked at, or in samples since.",
+            verified().map(|(labels, verified)| (labels, verified.drifted)),
         );
         self.metric(
             "orderstore_projection_sums_differing",

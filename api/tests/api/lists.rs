@@ -288,6 +288,25 @@ async fn an_order_with_an_event_that_is_skipped_is_shown_without_it_in_the_past_
     let stuck = api.data(ORDERS, json!({ "asOf": then, "first": 5 })).await;
     assert_eq!(stuck["orders"]["nodes"][0]["quarantined"], json!(true));
     assert_eq!(stuck["orders"]["nodes"][0]["version"], json!(0));
+    let elsewhere = "query($id: UUID!) {
+        orderTimeline(id: $id, first: 9) { nodes { revision quarantined } }
+        fulfilmentOrders(first: 9) { nodes { orderId quarantined } }
+        creditNotes(first: 9) { nodes { quarantined } } }";
+    let elsewhere = api.data(elsewhere, json!({ "id": order.id.0 })).await;
+    let moments = json!([{ "revision": 0, "quarantined": true }]);
+    assert_eq!(elsewhere["orderTimeline"]["nodes"], moments);
+    let mut work = elsewhere["fulfilmentOrders"]["nodes"].as_array().unwrap().iter();
+    assert!(work.all(|work| work["quarantined"] == json!(true)), "{elsewhere:#}");
+
+    let as_of = "query($id: UUID!, $asOf: AsOfInput) {
+        order(id: $id, asOf: $asOf) { version quarantined tags } }";
+    let at = async |as_of_then: Value| {
+        api.data(as_of, json!({ "id": order.id.0, "asOf": as_of_then })).await["order"].clone()
+    };
+    let before = json!({ "version": 0, "quarantined": true, "tags": [] });
+    assert_eq!(at(json!({ "time": then })).await, before);
+    assert_eq!(at(json!({ "revision": 1 })).await, before);
+    assert_eq!(at(json!({ "revision": 0 })).await["quarantined"], json!(false));
 
     let skip = projector::quarantine::Skip {
         revision: 1,
@@ -299,4 +318,8 @@ async fn an_order_with_an_event_that_is_skipped_is_shown_without_it_in_the_past_
     let node = &shown["orders"]["nodes"][0];
     assert_eq!((&node["version"], &node["tags"]), (&json!(2), &json!(["vip"])), "{node:#}");
     assert_eq!(node["quarantined"], json!(false));
+    let after = json!({ "version": 2, "quarantined": false, "tags": ["vip"] });
+    assert_eq!(at(json!({ "time": then })).await, after);
+    assert_eq!(at(json!({ "revision": 2 })).await, after);
+    assert_eq!(at(json!({ "revision": 1 })).await["version"], json!(0));
 }

@@ -17,7 +17,7 @@ use crate::stage::Folder;
 const AIM: f64 = 100_000.0;
 const LOOK: Duration = Duration::from_millis(10);
 
-pub(super) async fn run(history: &History) -> anyhow::Result<()> {
+pub(super) async fn run(history: &History, batch: Option<usize>) -> anyhow::Result<()> {
     let folder = Folder::new()?;
     let store = event_store(&history.event_store).await?;
     let postgres = postgres(folder.path()).await?;
@@ -28,7 +28,9 @@ pub(super) async fn run(history: &History) -> anyhow::Result<()> {
     let head = journal.head().await?;
 
     let start = Instant::now();
-    let projector = Projector::start(&url, journal.clone(), Options::default())?;
+    let mut options = Options::default();
+    options.batch = batch.unwrap_or(options.batch);
+    let projector = Projector::start(&url, journal.clone(), options)?;
     let mut there: BTreeMap<ProjectionName, Duration> = BTreeMap::new();
     while there.len() < ProjectionName::ALL.len() {
         sleep(LOOK).await;

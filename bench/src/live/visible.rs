@@ -1,5 +1,5 @@
 //! How soon an order that has been placed is in what readers see, while orders are placed at a fixed
-//! rate and processes drive them. Everything is one process, but for Postgres.
+//! rate and, unless they are left out, processes drive them. Everything is one process, but for Postgres.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,12 +26,14 @@ const CHANNEL: &str = "orderstore_checkpoint";
 /// Nobody waits longer for the last orders.
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub(super) async fn run(rate: u32, time: Duration) -> anyhow::Result<()> {
+pub(super) async fn run(rate: u32, time: Duration, processes: bool) -> anyhow::Result<()> {
     let stage = Stage::build().await?;
     let partners: Simulator =
         partner_simulator::serve(free_port().await?, partner_simulator::Options::default())?;
     let options = process_managers::Options::for_partners_at(&partners.base_url());
-    let managers = ProcessManager::start(stage.journal.clone(), stage.keyring.clone(), &options)?;
+    let managers = processes
+        .then(|| ProcessManager::start(stage.journal.clone(), stage.keyring.clone(), &options))
+        .transpose()?;
     let projector = Projector::start(&stage.database(), stage.journal.clone(), Options::default())?;
     let buyer = Buyer::new(&stage)?;
     buyer.receive(SKUS).await?;
@@ -56,7 +58,9 @@ pub(super) async fn run(rate: u32, time: Duration) -> anyhow::Result<()> {
     hearing.abort();
     let moves = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
     show(&load, &moves, count(events) / seconds)?;
-    managers.stop().await;
+    if let Some(managers) = managers {
+        managers.stop().await;
+    }
     partners.stop().await;
     projector.stop().await;
     stage.clear().await

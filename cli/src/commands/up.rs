@@ -79,7 +79,10 @@ impl Up {
         let keyring = Keyring::new(journal.clone(), masters);
         let database = &stores.database;
         projector::migrate(database).await.context("cannot prepare the database")?;
-        let projector = Projector::start(database, journal.clone(), self.projections)?;
+        let mut options = self.projections;
+        // The system's temporary folder may be memory.
+        options.spill_dir.get_or_insert_with(|| data_dir.path().to_owned());
+        let projector = Projector::start(database, journal.clone(), options)?;
         let options = process_managers::Options {
             payment_gateway: self.processes.payment_gateway.or_else(|| stores.partners_url()),
             carrier: self.processes.carrier.or_else(|| stores.partners_url()),

@@ -175,8 +175,18 @@ async fn what_cannot_be_done_says_what_to_do_next() {
     refusal(&shop.projections(&["rollback", "payments"]), 1);
     let elsewhere = run(&["projections", "status", "--data-dir", "/nowhere"]);
     assert!(refusal(&elsewhere, 1).contains("orderstore up"));
-    let unknown = refusal(&shop.projections(&["rebuild", "order"]), 2);
+    let unknown = refusal(&shop.projections(&["rebuild", "order"]), 64);
     assert!(unknown.contains("stock_levels"), "{unknown}");
     output_of(&shop.projections(&["pause", "--all"]));
     output_of(&shop.projections(&["resume", "--all"]));
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_not_taken_for_rows_that_differ() {
+    for senseless in [&["verify", "--sampel", "1%"][..], &["diff", "no_such"], &["conjure"]] {
+        refusal(&run(&[&["projections"], senseless].concat()), 64);
+    }
+    for asked in [&["projections", "--help"][..], &["--version"]] {
+        assert!(!output_of(&run(asked)).is_empty());
+    }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Engine, Outcome};
+use super::progress::Compared;
 use super::run::{Part, Run};
 use crate::board::{Board, WorkerStatus};
 use crate::bookkeeping::{self, GenerationId, Lock};
@@ -27,14 +28,19 @@ use crate::projections::{With, with};
 use crate::promotion::{self, Change, Way};
 use crate::worker::{Context, Worker};
 use crate::writer::Writer;
-use crate::{database, generation};
+use crate::{Comparison, Error, database, generation, quarantine};
 
 /// How often it is looked how far the new generation is.
 const LOOK: Duration = Duration::from_millis(50);
+/// The live generation may meet a bad event a little later than the new one.
+const LIVE_IS_AS_FAR: Duration = Duration::from_secs(3);
+/// So often generations are compared, at most, until all streams have stood still once.
+const COMPARISONS: u32 = 3;
 /// How often slices that nobody holds are taken.
 const TAKE: Duration = Duration::from_secs(1);
 /// Readers wait while a promotion is tried, so one that failed is not tried again at once.
 const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
+const MOST_BETWEEN_PROMOTIONS: Duration = Duration::from_secs(10);
 
 /// Brings all generations of the run to where the live ones are, and makes them live.
 pub(super) async fn catch_up(engine: &Engine, run: &Run) -> Result<Outcome, Failure> {
@@ -95,6 +101,8 @@ impl CatchUp<'_> {
         let (engine, generation) = (self.engine, self.part.generation);
         let context = &engine.context;
         let mut compared = false;
+        let mut quarantining = None;
+        let mut pause = BETWEEN_PROMOTIONS;
         loop {
             engine.pacer.go().await?;
             if !workers.keep_going::<P>().await? {
@@ -102,55 +110,143 @@ impl CatchUp<'_> {
                 continue;
             }
             if !self.run.promote {
-                self.refuse("it is not to be promoted");
+                self.wait_for_promotion("it is not to be promoted", tracing::Level::INFO);
                 return Ok(Outcome::Ready);
             }
-            if !compared && let Some(why_not) = self.differs::<P>().await? {
-                self.refuse(&why_not);
-                return Ok(Outcome::Ready);
+            if !compared {
+                if let Some(why_not) = self.follows_fewer().await? {
+                    let one = quarantining.get_or_insert_with(Instant::now);
+                    if one.elapsed() < LIVE_IS_AS_FAR {
+                        sleep(LOOK).await;
+                        continue;
+                    }
+                    self.refuse(&why_not);
+                    return Ok(Outcome::Ready);
+                }
+                if let Some(why_not) = self.differs::<P>().await? {
+                    self.refuse(&why_not);
+                    return Ok(Outcome::Ready);
+                }
             }
             compared = true;
             let tried = Instant::now();
             let (address, journal) = (&context.address, &context.journal);
             match promotion::change(address, journal, generation, Way::Forward).await {
                 Ok(Change::Done { .. }) => return Ok(Outcome::Done),
-                Ok(Change::Behind | Change::InTheWay) => {}
+                Ok(Change::Behind) => pause = BETWEEN_PROMOTIONS,
+                // Readers wait while it is tried, so it is tried less and less often.
+                Ok(Change::InTheWay) => pause = (pause * 2).min(MOST_BETWEEN_PROMOTIONS),
+                Ok(Change::Dependent { what }) => {
+                    self.refuse(&promotion::dependent_in_words(&what));
+                    return Ok(Outcome::Ready);
+                }
                 // It is live already, or nobody wants it any more.
                 Err(Failure::Lost) => return self.is_live().await,
                 Err(failure) => return Err(failure),
             }
-            tokio::time::sleep_until(tried + BETWEEN_PROMOTIONS).await;
+            tokio::time::sleep_until(tried + pause).await;
         }
     }
 
     fn refuse(&self, why: &str) {
+        self.wait_for_promotion(why, tracing::Level::WARN);
+    }
+
+    fn wait_for_promotion(&self, why: &str, level: tracing::Level) {
         let projection = self.part.generation.projection;
         let why = format!(
             "generation {} of {projection} is not live: {why}; look at it with `orderstore \
              projections diff {projection}`, then promote or drop it",
             self.part.generation.number
         );
-        tracing::warn!(%projection, why, "a new generation waits");
+        if level == tracing::Level::WARN {
+            tracing::warn!(%projection, why, "a new generation waits");
+        } else {
+            tracing::info!(%projection, why, "a new generation waits");
+        }
         self.engine.board.of(projection, |it| it.refusal = Some(why));
+    }
+
+    /// Why readers would miss streams that the live generation follows, if they would. There need
+    /// not be any rows left to compare then, so this does not depend on a threshold.
+    async fn follows_fewer(&self) -> Result<Option<String>, Failure> {
+        let generation = self.part.generation;
+        let projection = generation.projection;
+        let mut connection = database::connect(&self.engine.context.address).await?;
+        let all = generation::generations(&mut connection, projection).await?;
+        let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
+        let live = GenerationId { number: live.number, ..generation };
+        let quarantined = quarantine::count(&mut connection, generation).await?;
+        let before = quarantine::count(&mut connection, live).await?;
+        connection.close().await?;
+        Ok((quarantined > before).then(|| {
+            format!(
+                "{quarantined} of its streams are quarantined, and {before} of those of the live \
+                 generation; `orderstore projections quarantine list {projection}` says why, and \
+                 `orderstore projections promote {projection}` has readers see it all the same"
+            )
+        }))
     }
 
     /// Why the generation is too different from the live one, if it is.
     async fn differs<P: Projection>(&self) -> Result<Option<String>, Failure> {
-        let Some(threshold) = self.run.threshold else { return Ok(None) };
         let (engine, generation) = (self.engine, self.part.generation);
+        if !engine.options.compare {
+            return Ok(None);
+        }
         let mut connection = database::connect(&engine.context.address).await?;
         let all = generation::generations(&mut connection, P::NAME).await?;
         connection.close().await?;
         let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
-        if live.version != self.part.version && !engine.options.compare_versions {
+        let is_same = live.version == self.part.version;
+        let allowed = self.run.threshold.unwrap_or(if is_same { 0 } else { u64::MAX });
+        let blue = GenerationId { number: live.number, ..generation };
+        let compared = self.compare::<P>(blue, allowed).await;
+        let comparison = match compared {
+            Ok(comparison) => comparison,
+            Err(Failure::Database(error)) if allowed == u64::MAX => {
+                let projection = P::NAME;
+                tracing::warn!(%projection, %error, "a new generation cannot be compared");
+                return Ok(None);
+            }
+            Err(failure) => return Err(failure),
+        };
+        let told = Compared {
+            rows: comparison.rows(),
+            differing: comparison.differing(),
+            not_compared: comparison.not_compared,
+        };
+        let Compared { rows, differing, not_compared } = told;
+        tracing::info!(
+            projection = %P::NAME, generation = generation.number, version = self.part.version,
+            live_version = live.version, rows, differing, not_compared,
+            "a new generation was compared with the live one"
+        );
+        engine.board.of(P::NAME, |it| it.compared = Some(told));
+        if comparison.differing_at_most() <= allowed {
             return Ok(None);
         }
-        let blue = GenerationId { number: live.number, ..generation };
-        let comparison = compare(&engine.context, P::NAME, blue, generation).await?;
-        let differing = comparison.differing();
-        Ok((differing > threshold).then(|| {
-            format!("{differing} rows differ from the live generation, and {threshold} may")
-        }))
+        let comparison = Box::new(comparison);
+        let error = Error::TooDifferent { projection: P::NAME, allowed, comparison };
+        Ok(Some(format!("{error}, or rebuild it with `--threshold` or `--no-compare`")))
+    }
+
+    /// Again and again if all that is wrong are streams that do not stand still.
+    async fn compare<P: Projection>(
+        &self,
+        blue: GenerationId,
+        allowed: u64,
+    ) -> Result<Comparison, Failure> {
+        let mut comparisons = 1;
+        loop {
+            let comparison =
+                compare(&self.engine.context, P::NAME, blue, self.part.generation).await?;
+            let too_many = comparison.differing() > allowed;
+            if too_many || comparison.differing_at_most() <= allowed || comparisons == COMPARISONS {
+                return Ok(comparison);
+            }
+            comparisons += 1;
+        }
     }
 
     async fn is_live(&self) -> Result<Outcome, Failure> {

@@ -4,9 +4,12 @@
 //! The marks are in a table of the generation's own schema. Commits do not wait for the disk: a
 //! crash of Postgres takes the last marks with it, and the rows, and they are made again.
 
+use std::time::Duration;
+
 use schemas::StreamName;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, PgTransaction};
+use tokio::time::{sleep, timeout};
 
 use super::folding::Folded;
 use super::priority;
@@ -15,7 +18,7 @@ use crate::bookkeeping::GenerationId;
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::quarantine;
-use crate::table::{Rows, TableRows};
+use crate::table::{COPY_END, COPY_HEAD, Rows, TableRows};
 
 /// The marks, and streams with rows that the database refused.
 pub(super) const MARKS: &str = "
@@ -30,14 +33,11 @@ pub(super) const MARKS: &str = "
     create table build_refused (stream text collate \"C\" primary key);
 ";
 
+/// How often it is looked whether a session that takes long is still there.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// So much is sent at once.
 const CHUNK: usize = 1 << 20;
-
-/// What stands in front of all rows: a signature, no flags, no extension (PostgreSQL
-/// documentation, "COPY", "Binary Format").
-const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What stands behind them.
-const TAIL: &[u8] = &(-1_i16).to_be_bytes();
 
 /// The right to write the generations of a run.
 #[derive(Debug, Clone, Copy)]
@@ -63,10 +63,49 @@ pub(super) async fn connect(
     gentle: bool,
 ) -> Result<PgConnection, Failure> {
     let mut connection = database::connect_for_writing(address, "pg_catalog").await?;
+    // A long statement would go on although nobody waits for it. Not every system can tell.
+    let checked = "select set_config('client_connection_check_interval', '10s', false)";
+    let _ = sqlx::query(checked).execute(&mut connection).await;
     if gentle {
         priority::lower_session(address, &mut connection).await?;
     }
     Ok(connection)
+}
+
+/// Does `work`, which is done in the session `pid`, for as long as the server knows that session:
+/// after a fail-over nobody may ever say that the answer will not come.
+pub(super) async fn while_alive<T>(
+    address: &PgConnectOptions,
+    pid: i32,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = gone(address, pid) => Err(Failure::TooSlow),
+    }
+}
+
+/// Waits until the server can be reached and does not know the session `pid`.
+async fn gone(address: &PgConnectOptions, pid: i32) {
+    const IS_KNOWN: &str = "select exists (select from pg_stat_activity where pid = $1)";
+    let is_known = async || -> sqlx::Result<bool> {
+        let mut connection = database::connect(address).await?;
+        let is_known = sqlx::query_scalar(IS_KNOWN).bind(pid).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(is_known)
+    };
+    loop {
+        sleep(LOOK).await;
+        if let Ok(Ok(false)) = timeout(LOOK, is_known()).await {
+            return;
+        }
+    }
+}
+
+/// The number by which the server knows a session.
+pub(super) async fn pid_of(connection: &mut PgConnection) -> Result<i32, Failure> {
+    Ok(sqlx::query_scalar("select pg_backend_pid()").fetch_one(connection).await?)
 }
 
 /// Copies `folded`, which is of `partition`, into `generation`.
@@ -162,11 +201,11 @@ async fn copy_into(connection: &mut PgConnection, rows: TableRows) -> sqlx::Resu
     let statement = rows.table.copy();
     let mut copy = connection.copy_in_raw(&statement).await?;
     let bytes = rows.into_bytes();
-    copy.send(HEAD).await?;
+    copy.send(COPY_HEAD).await?;
     for chunk in bytes.chunks(CHUNK) {
         copy.send(chunk).await?;
     }
-    copy.send(TAIL).await?;
+    copy.send(COPY_END).await?;
     copy.finish().await.map(drop)
 }
 

@@ -15,8 +15,10 @@ use super::spill::{Partitions, RawEvent, Settings, SpillError, partition_of};
 use crate::failure::Failure;
 
 /// How often it is made sure that what has been read need not be read again. Only once there is
-/// so much that some of it is on the disk anyway.
+/// so much that some of it is on the disk anyway …
 const CHECKPOINT: Duration = Duration::from_secs(5);
+/// … and less often on slow disks: so many times as long as it took lies between two.
+const CHECKPOINTS_APART: u32 = 20;
 
 /// The events of a run, by partition.
 #[derive(Debug, Clone)]
@@ -50,10 +52,13 @@ pub(super) async fn deal(
 ) -> Result<Dealt, Failure> {
     let (mut partitions, from) = begin(plan.clone()).await?;
     board.events_scanned.store(partitions.events(), Ordering::Relaxed);
+    if from == Position::START {
+        board.event_bytes.store(0, Ordering::Relaxed);
+    }
     board.ends_at(plan.until.unwrap_or(journal.head().await?));
     board.scan_from(from);
     let mut scan = journal.scan(Filter::categories(&plan.categories), from);
-    let mut checkpoint = Instant::now();
+    let mut checkpoint = Instant::now() + CHECKPOINT;
     let mut at = from;
     while plan.until.is_none_or(|end| at < end) {
         let begun = Instant::now();
@@ -61,14 +66,15 @@ pub(super) async fn deal(
         at = batch.position;
         count(board, &batch);
         let until = plan.until;
-        let save = partitions.written_bytes() > 0 && checkpoint.elapsed() >= CHECKPOINT;
+        let save = partitions.written_bytes() > 0 && Instant::now() >= checkpoint;
+        let saving = Instant::now();
         partitions = blocking(partitions, move |partitions| {
             put(partitions, &batch, until)?;
             if save { partitions.checkpoint(batch.position) } else { Ok(()) }
         })
         .await?;
         if save {
-            checkpoint = Instant::now();
+            checkpoint = Instant::now() + CHECKPOINT.max(saving.elapsed() * CHECKPOINTS_APART);
         }
         board.spilled_bytes.store(partitions.written_bytes(), Ordering::Relaxed);
         board.scanned(at);
@@ -82,11 +88,13 @@ pub(super) async fn deal(
     Ok(Dealt { partitions: Arc::new(*partitions), end })
 }
 
-/// Removes what was put aside.
-pub(super) async fn discard(dealt: Dealt) -> Result<(), Failure> {
+/// Removes what was put aside. What cannot be removed stays: the rows are in the tables.
+pub(super) async fn discard(dealt: Dealt) {
     // Somebody who was given up may still be reading. What stays is removed by the next one.
-    let Some(partitions) = Arc::into_inner(dealt.partitions) else { return Ok(()) };
-    on_blocking_thread(move || partitions.discard()).await
+    let Some(partitions) = Arc::into_inner(dealt.partitions) else { return };
+    if let Err(failure) = on_blocking_thread(move || partitions.discard()).await {
+        tracing::warn!(error = failure.story(), "cannot remove events that were put aside");
+    }
 }
 
 /// What is there, and up to where.

@@ -21,6 +21,7 @@ use super::copying::{self, Right};
 use super::dealing::{self, Dealt};
 use super::filling::Filling;
 use super::finishing::{self, Finish, Finished};
+use super::left_over;
 use super::options::RebuildOptions;
 use super::pacing::Pacer;
 use super::progress::Board;
@@ -38,10 +39,29 @@ impl Failure {
     fn is_final(&self) -> bool {
         match self {
             Self::Lost => true,
+            Self::Spill(_)
+            | Self::Moved
+            | Self::Database(_)
+            | Self::Journal(_)
+            | Self::Migration(_)
+            | Self::Position
+            | Self::TooSlow => self.waits_for_somebody(),
+        }
+    }
+
+    /// Whether somebody has to do something about it before a run can go on. Trying again would
+    /// keep a full disk full.
+    pub(crate) fn waits_for_somebody(&self) -> bool {
+        match self {
             // The process that had it before us may take a moment to end.
             Self::Spill(error) => !matches!(error, SpillError::InUse { .. }),
-            Self::Moved
-            | Self::Database(_)
+            Self::Database(sqlx::Error::Database(error)) => {
+                // disk_full, insufficient_privilege, undefined_column
+                error.code().is_some_and(|code| ["53100", "42501", "42703"].contains(&&*code))
+            }
+            Self::Database(_)
+            | Self::Lost
+            | Self::Moved
             | Self::Journal(_)
             | Self::Migration(_)
             | Self::Position
@@ -89,10 +109,11 @@ impl Engine {
         id: i64,
     ) -> Result<Option<Self>, Failure> {
         let mut connection = database::connect(&context.address).await?;
-        let patience = context.options.take_over_after;
-        let taken = run::acquire(&mut connection, id, context.holder, patience).await?;
+        let taken = run::acquire(&mut connection, id, context.holder, &context.options).await?;
         let Some(run) = taken else { return Ok(None) };
         let (begun, pace) = run::begun_and_pace(&mut connection, id).await?;
+        board.go_on_from(&run::figures(&mut connection, id).await?);
+        left_over::clear(&mut connection, &options.spill_dir).await?;
         connection.close().await?;
         board.run.store(id.unsigned_abs(), Ordering::Relaxed);
         board.keep_pace(pace);
@@ -118,8 +139,9 @@ impl Engine {
     /// Carries the run out, whatever happens to the database and the event store meanwhile.
     ///
     /// # Errors
-    /// [`Failure::Lost`] when somebody else has taken over; [`Failure::Spill`] when the disk is
-    /// full or broken: the run is paused then, or it would be tried again and again.
+    /// [`Failure::Lost`] when somebody else has taken over; [`Failure::Spill`] and some of
+    /// [`Failure::Database`] when a disk is full or broken, or a permission is missing: the run is
+    /// paused then, or it would be tried again and again.
     pub(crate) async fn carry_out(mut self) -> Result<Outcome, Failure> {
         let stop = self.context.stop.clone();
         let (beating, yielding) = self.background();
@@ -128,12 +150,17 @@ impl Engine {
             () = stop.cancelled() => Ok(Outcome::Stopped),
             outcome = self.go_on() => outcome,
         };
+        if let Err(failure) = &outcome {
+            self.board.failed(failure.story());
+        }
         drop((beating, yielding));
         let let_go = async || {
             let mut connection = database::connect(&self.context.address).await?;
             let Right { run, epoch } = self.right;
-            if let Err(Failure::Spill(error)) = &outcome {
-                run::pause(&mut connection, run, epoch, &error.to_string()).await?;
+            if let Err(failure) = &outcome
+                && failure.waits_for_somebody()
+            {
+                run::pause(&mut connection, run, epoch, &failure.story()).await?;
             }
             run::release(&mut connection, run, epoch).await?;
             connection.close().await
@@ -205,8 +232,10 @@ impl Engine {
             self.enter(&mut connection, &run, Phase::Finish).await?;
             self.finish(&run, &unfilled).await?;
         }
-        if let Some(dealt) = self.dealt.take() {
-            dealing::discard(dealt).await?;
+        match self.dealt.take() {
+            Some(dealt) => dealing::discard(dealt).await,
+            // The process that has read them may have died before it came here.
+            None => left_over::remove(self.directory()).await,
         }
         self.enter(&mut connection, &run, Phase::CatchUp).await?;
         let outcome = catching_up::catch_up(self, &run).await?;
@@ -215,6 +244,10 @@ impl Engine {
             Outcome::Ready => Phase::Ready,
             Outcome::Stopped => return Ok(outcome),
         };
+        let now = run::read(&mut connection, run.id, run.epoch).await?;
+        if now.parts.iter().any(|part| part.building && !part.filled) {
+            return Err(Failure::Moved);
+        }
         self.enter(&mut connection, &run, last).await?;
         connection.close().await?;
         Ok(outcome)
@@ -275,17 +308,17 @@ impl Engine {
             memory_bytes: self.options.memory_bytes,
             categories: categories.into_iter().collect(),
             until: run.end,
-            anew: std::mem::take(&mut self.spoilt),
+            anew: self.spoilt,
         };
         let dealt = dealing::deal(&self.context.journal, &plan, &self.pacer, &self.board).await?;
-        self.dealt = Some(dealt.clone());
+        (self.dealt, self.spoilt) = (Some(dealt.clone()), false);
         run.end = Some(dealt.end);
         Ok(dealt)
     }
 
-    fn directory(&self) -> PathBuf {
-        let Self { right, begun, .. } = self;
-        self.options.spill_dir.join(format!("orderstore-build-{}-{begun}", right.run))
+    /// Where events are put aside.
+    pub(crate) fn directory(&self) -> PathBuf {
+        left_over::directory(&self.options.spill_dir, self.right.run, self.begun)
     }
 
     async fn finish(&self, run: &Run, unfilled: &[Part]) -> Result<(), Failure> {
@@ -294,6 +327,7 @@ impl Engine {
             self.pacer.go().await?;
             let (context, generation) = (&self.context, part.generation);
             let mut connection = copying::connect(&context.address, self.options.gentle).await?;
+            let pid = copying::pid_of(&mut connection).await?;
             let finish = Finish {
                 connection: &mut connection,
                 right: self.right,
@@ -303,7 +337,8 @@ impl Engine {
                 journal: &context.journal,
                 gentle: self.options.gentle,
             };
-            match with(generation.projection, finish).await? {
+            let finished = with(generation.projection, finish);
+            match copying::while_alive(&context.address, pid, finished).await? {
                 Finished::Incomplete => return Err(Failure::Moved),
                 Finished::Filled { events, rows } => {
                     self.board

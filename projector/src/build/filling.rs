@@ -17,6 +17,8 @@ use super::engine::Engine;
 use super::folding::{Folded, Folder, Manner};
 use super::priority;
 use super::run::Run;
+use super::spill::folded_bytes;
+use super::starting::FOLDED_BYTES;
 use crate::ProjectionName;
 use crate::bookkeeping::GenerationId;
 use crate::database;
@@ -28,10 +30,8 @@ pub(super) struct Filling<'a> {
     engine: &'a Engine,
     dealt: Dealt,
     folder: Arc<Folder>,
-    /// So many are folded at the same time …
+    /// So many are folded at the same time.
     folding: Semaphore,
-    /// … and so many copied.
-    copying: Semaphore,
     /// Sessions that nobody uses right now.
     idle: Mutex<Vec<PgConnection>>,
     partitions: u32,
@@ -54,7 +54,6 @@ impl<'a> Filling<'a> {
             dealt,
             folder: Arc::new(folder),
             folding: Semaphore::new(at_once),
-            copying: Semaphore::new(at_once),
             idle: Mutex::new(vec![]),
             partitions: run.partitions,
         })
@@ -67,13 +66,29 @@ impl<'a> Filling<'a> {
     ) -> Result<(), Failure> {
         let all = u64::from(self.partitions);
         self.engine.board.fold_from(all - missing.len() as u64, all);
-        // One more than can be folded and copied at once, so that nobody has to wait for the next.
-        let under_way = 2 * self.engine.options.folders() + 1;
+        self.warn_of_large_partitions();
+        let under_way = self.engine.options.under_way();
         stream::iter(missing)
             .map(|(partition, generations)| self.partition(partition, generations))
             .buffer_unordered(under_way)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await
+    }
+
+    /// There are no more partitions than a process may have files open, so the memory that one
+    /// takes grows with the log beyond some length.
+    fn warn_of_large_partitions(&self) {
+        let under_way = self.engine.options.under_way() as u64;
+        let events = self.engine.board.event_bytes.load(Ordering::Relaxed);
+        let folded = folded_bytes(events) / u64::from(self.partitions) * under_way;
+        if folded > 2 * FOLDED_BYTES as u64 {
+            tracing::warn!(
+                partitions = self.partitions,
+                under_way,
+                mib = folded >> 20,
+                "so many partitions of so long a log take about so much memory while they are folded"
+            );
+        }
     }
 
     async fn partition(
@@ -83,17 +98,20 @@ impl<'a> Filling<'a> {
     ) -> Result<(), Failure> {
         let names: Vec<ProjectionName> = generations.iter().map(|it| it.projection).collect();
         let folded = self.fold(partition, names, Manner::Together).await?;
-        // (The semaphores are never closed.)
-        let _permit = self.copying.acquire().await;
         let mut connection = self.session().await?;
-        for folded in folded {
-            let Some(generation) =
-                generations.iter().find(|it| it.projection == folded.projection).copied()
-            else {
-                continue;
-            };
-            self.copy(&mut connection, generation, partition, folded).await?;
-        }
+        let pid = copying::pid_of(&mut connection).await?;
+        let copy_all = async {
+            for folded in folded {
+                let Some(generation) =
+                    generations.iter().find(|it| it.projection == folded.projection).copied()
+                else {
+                    continue;
+                };
+                self.copy(&mut connection, generation, partition, folded).await?;
+            }
+            Ok(())
+        };
+        copying::while_alive(&self.engine.context.address, pid, copy_all).await?;
         self.idle.lock().await.push(connection);
         self.engine.board.partitions_done.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -114,6 +132,7 @@ impl<'a> Filling<'a> {
         folded: Folded,
     ) -> Result<(), Failure> {
         let (right, mut tally) = (self.engine.right, folded.tally);
+        let example = folded.poisoned.first().map(ToString::to_string);
         let mut copied = copying::copy(connection, right, generation, partition, folded).await?;
         if copied == Copied::Refused {
             let name = generation.projection;
@@ -124,6 +143,13 @@ impl<'a> Filling<'a> {
         }
         let board = &self.engine.board;
         if let Copied::Now { rows, bytes } = copied {
+            if tally.quarantined > 0 {
+                tracing::error!(
+                    projection = %generation.projection, partition, streams = tally.quarantined,
+                    example,
+                    "streams with an event that cannot be folded are quarantined; others go on"
+                );
+            }
             board.events_folded.fetch_add(tally.applied, Ordering::Relaxed);
             board.rows.fetch_add(rows, Ordering::Relaxed);
             board.row_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -144,6 +170,7 @@ impl<'a> Filling<'a> {
         names: Vec<ProjectionName>,
         manner: Manner,
     ) -> Result<Vec<Folded>, Failure> {
+        // (The semaphore is never closed.)
         let _permit = self.folding.acquire().await;
         self.engine.pacer.go().await?;
         let begun = Instant::now();

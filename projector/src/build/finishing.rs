@@ -137,6 +137,7 @@ impl Finish<'_> {
         for stream in refused.iter().filter_map(|name| name.parse().ok()) {
             attempt::<P>(&mut transaction, journal, generation, &stream, &exceptions).await?;
         }
+        wait_for_locks(&mut transaction).await?;
         bookkeeping::begin_after(&mut transaction, generation, end).await?;
         run::fill(&mut transaction, generation, (events, rows, bytes)).await?;
         transaction.commit().await?;
@@ -152,6 +153,7 @@ impl Finish<'_> {
             sqlx::raw_sql(truncate).execute(&mut *transaction).await?;
         }
         sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
+        wait_for_locks(&mut transaction).await?;
         quarantine::forget(&mut transaction, generation).await?;
         bookkeeping::begin_after(&mut transaction, generation, Position::START).await?;
         run::fill(&mut transaction, generation, (0, 0, 0)).await?;
@@ -178,6 +180,12 @@ async fn settings(transaction: &mut PgConnection, gentle: bool) -> Result<(), Fa
         .bind(if gentle { "1" } else { "2" })
         .execute(transaction)
         .await?;
+    Ok(())
+}
+
+/// From here on locks are waited for however long: giving up would throw all indexes away.
+async fn wait_for_locks(transaction: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::query("set local lock_timeout = 0").execute(transaction).await?;
     Ok(())
 }
 

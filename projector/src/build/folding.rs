@@ -99,7 +99,7 @@ impl<'a> With for Begin<'a> {
         let Self { folder, exceptions, manner } = self;
         match manner {
             Manner::Together => {
-                Box::new(Together::<P> { folder, fold: Fold::new(vec![], exceptions) })
+                Box::new(Together::<P> { folder, fold: Fold::new(vec![], exceptions).quietly() })
             }
             Manner::Apart => Box::new(Apart::<P> { folder, exceptions, folds: HashMap::new() }),
         }
@@ -144,7 +144,7 @@ impl<P: Projection> Folding for Apart<'_, P> {
         let fold = self
             .folds
             .entry(event.stream.clone())
-            .or_insert_with(|| Fold::new(vec![], self.exceptions));
+            .or_insert_with(|| Fold::new(vec![], self.exceptions).quietly());
         take(self.folder, fold, event)
     }
 

@@ -18,6 +18,7 @@ mod pacing;
 mod priority;
 
 mod dealing;
+mod left_over;
 
 mod folding;
 
@@ -39,10 +40,11 @@ mod tending;
 
 pub use options::RebuildOptions;
 pub use planning::{Busy, Plan, PlannedProjection, plan};
-pub use progress::{BuildProgress, Progress};
+pub use progress::{BuildProgress, Compared, Progress};
 pub use run::Phase;
 
 pub(crate) use engine::{Engine, Outcome};
+pub(crate) use left_over::remove as remove_left_over;
 pub(crate) use progress::Board;
 pub(crate) use run::{give_up, set_paused};
 pub(crate) use starting::start;

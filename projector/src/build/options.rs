@@ -21,13 +21,12 @@ pub struct RebuildOptions {
     pub gentle: bool,
     /// Whether readers are to see the new generations once they have caught up.
     pub promote: bool,
-    /// So many rows of a projection may differ between the new generation and the live one, or it
-    /// is not promoted. Any number may if there is none; nothing is compared with the generation
-    /// of an older version, unless [`Self::compare_versions`] is set.
+    /// Whether the new generation is compared with the live one before it is promoted.
+    pub compare: bool,
+    /// So many rows of a projection may differ then, or it is not promoted; streams that cannot be
+    /// compared count as well. If it is not given: none of a generation of the same version, any
+    /// number of a new version, whose rows are meant to be others.
     pub threshold: Option<u64>,
-    /// Whether the threshold also holds for a new version of a projection, whose rows are meant
-    /// to be others.
-    pub compare_versions: bool,
     /// Whether to begin anew, although a rebuild of the same projections was left half done.
     pub restart: bool,
     /// Into how many partitions streams are dealt out; by the length of the log if not given.
@@ -38,10 +37,22 @@ pub struct RebuildOptions {
 }
 
 impl RebuildOptions {
+    /// The threshold to keep for whoever goes on with the run: where nothing is to be compared, any
+    /// number of rows may differ.
+    pub(crate) fn kept_threshold(&self) -> Option<u64> {
+        if self.compare { self.threshold } else { Some(u64::MAX) }
+    }
+
     /// How many partitions are folded at the same time.
     pub(crate) fn folders(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(2, Into::into);
         self.folders.unwrap_or_else(processors).max(1)
+    }
+
+    /// How many partitions may be in memory at the same time: those that are folded, and one that
+    /// is copied meanwhile.
+    pub(crate) fn under_way(&self) -> usize {
+        self.folders() + 1
     }
 }
 
@@ -57,8 +68,8 @@ impl Default for RebuildOptions {
             max_lag: MAX_LAG,
             gentle: true,
             promote: true,
+            compare: true,
             threshold: None,
-            compare_versions: false,
             restart: false,
             partitions: None,
             folders: None,
@@ -68,6 +79,8 @@ impl Default for RebuildOptions {
 
 impl From<Options> for RebuildOptions {
     fn from(worker: Options) -> Self {
-        Self { worker, ..Self::default() }
+        let default = Self::default();
+        let spill_dir = worker.spill_dir.clone().unwrap_or_else(|| default.spill_dir.clone());
+        Self { worker, spill_dir, ..default }
     }
 }

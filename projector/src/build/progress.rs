@@ -77,8 +77,21 @@ pub struct BuildProgress {
     pub filled: bool,
     /// Whether the new generation has been promoted.
     pub promoted: bool,
+    /// How it differs from the live generation, if they were compared.
+    pub compared: Option<Compared>,
     /// Why it has not been promoted, and what to do about it.
     pub refusal: Option<String>,
+}
+
+/// What a comparison with the live generation came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// How many rows there are, on the side that has more.
+    pub rows: u64,
+    /// How many of them differ.
+    pub differing: u64,
+    /// How many streams could not be compared.
+    pub not_compared: u64,
 }
 
 impl Progress {
@@ -90,6 +103,8 @@ impl Progress {
         let spent = self.phases.iter().map(|(_, took)| *took).sum::<Duration>().as_secs_f64();
         match self.left {
             Some(left) => (spent / (spent + left.as_secs_f64()).max(0.001)).min(0.99),
+            // How much there is to catch up with cannot be told, but all else is done.
+            None if self.phase == Phase::CatchUp => 0.99,
             None => 0.0,
         }
     }
@@ -147,7 +162,7 @@ pub(crate) struct Pace {
 }
 
 impl Default for Pace {
-    /// As measured on two processors with a million orders.
+    /// A guess, for as long as no run has come to its end.
     fn default() -> Self {
         Self { fold_per_scan: 1.5, finish_per_fold: 0.6 }
     }
@@ -188,6 +203,16 @@ impl Board {
                 pace: Pace::default(),
             }),
         }
+    }
+
+    /// Other processes have come so far.
+    pub(crate) fn go_on_from(&self, before: &Figures) {
+        self.events_scanned.store(before.events, Ordering::Relaxed);
+        self.event_bytes.store(before.event_bytes, Ordering::Relaxed);
+        self.spilled_bytes.store(before.spilled_bytes, Ordering::Relaxed);
+        self.rows.store(before.rows, Ordering::Relaxed);
+        self.row_bytes.store(before.row_bytes, Ordering::Relaxed);
+        self.with(|notes| (notes.position, notes.took) = (before.scanned, before.took));
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Notes) -> T) -> T {
@@ -255,6 +280,7 @@ impl Board {
                 gaps_healed: 0,
                 filled: false,
                 promoted: false,
+                compared: None,
                 refusal: None,
             }));
         });

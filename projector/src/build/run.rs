@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use journal::Position;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, FromRow};
+use sqlx::{Connection, FromRow, Row};
 use uuid::Uuid;
 
 use super::options::RebuildOptions;
 use super::progress::Pace;
-use crate::ProjectionName;
 use crate::bookkeeping::{self, GenerationId};
 use crate::code::codes;
 use crate::failure::Failure;
+use crate::{Options, ProjectionName};
 
 codes! {
     /// What a run is at.
@@ -119,7 +119,7 @@ pub(crate) async fn begin(
         .bind(holder)
         .bind(i32::try_from(partitions).unwrap_or(i32::MAX))
         .bind(options.promote)
-        .bind(options.threshold.map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)))
+        .bind(options.kept_threshold().map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)))
         .fetch_one(&mut *transaction)
         .await?;
     sqlx::query(PART)
@@ -150,13 +150,33 @@ pub(crate) async fn unfinished(
     sqlx::query_as(UNFINISHED).bind(patience.as_secs_f64()).fetch_all(connection).await
 }
 
-/// Takes the right to carry out the run `id` from a holder who has shown no sign of life within
-/// `patience`, after whatever is being written under it; `None` if it may not be taken.
+/// Whether this build can carry out the run `id`: it knows all that is left to build, in the same
+/// version. Another build would fold it in another way, or not at all.
+pub(crate) async fn is_ours(
+    connection: &mut PgConnection,
+    id: i64,
+    options: &Options,
+) -> sqlx::Result<bool> {
+    const BUILDING: &str = "select p.name, p.version from orderstore.build_generations g \
+         join orderstore.projections p on p.name = g.projection and p.generation = g.generation \
+         where g.build = $1 and p.state = 'building'";
+    let building: Vec<(String, i32)> =
+        sqlx::query_as(BUILDING).bind(id).fetch_all(connection).await?;
+    let is_ours = |(name, version): &(String, i32)| {
+        let name = name.parse::<ProjectionName>();
+        name.is_ok_and(|name| options.version_of(name) == *version)
+    };
+    Ok(building.iter().all(is_ours))
+}
+
+/// Takes the right to carry out the run `id` from a holder who has shown no sign of life for a
+/// while, after whatever is being written under it; `None` if it may not be taken, or not by this
+/// build.
 pub(crate) async fn acquire(
     connection: &mut PgConnection,
     id: i64,
     holder: Uuid,
-    patience: Duration,
+    options: &Options,
 ) -> Result<Option<Run>, Failure> {
     // Whoever writes shares the lock on this row until the end of the transaction.
     const LOCK: &str = "select from orderstore.builds where id = $1 \
@@ -170,10 +190,10 @@ pub(crate) async fn acquire(
     let free = sqlx::query(LOCK)
         .bind(id)
         .bind(holder)
-        .bind(patience.as_secs_f64())
+        .bind(options.take_over_after.as_secs_f64())
         .fetch_optional(&mut *transaction)
         .await?;
-    if free.is_none() {
+    if free.is_none() || !is_ours(&mut transaction, id, options).await? {
         return Ok(None);
     }
     sqlx::query(ACQUIRE).bind(id).bind(holder).execute(&mut *transaction).await?;
@@ -274,6 +294,27 @@ pub(crate) async fn beat(
     query.fetch_optional(connection).await?.ok_or(Failure::Lost)
 }
 
+/// What the run came to in earlier processes.
+pub(crate) async fn figures(connection: &mut PgConnection, id: i64) -> Result<Figures, Failure> {
+    const FIGURES: &str = "select commit_position, prepare_position, events, event_bytes, \
+         spilled_bytes, rows, row_bytes, scan_ms, fold_ms, finish_ms, catch_up_ms, \
+         peak_rss_bytes from orderstore.builds where id = $1";
+    let row = sqlx::query(FIGURES).bind(id).fetch_one(connection).await?;
+    let number = |at: usize| row.try_get::<i64, _>(at).map(i64::unsigned_abs);
+    let took = |at: usize| number(at).map(Duration::from_millis);
+    let scanned = Position::from_signed(row.try_get(0)?, row.try_get(1)?);
+    Ok(Figures {
+        scanned: scanned.ok_or(Failure::Position)?,
+        events: number(2)?,
+        event_bytes: number(3)?,
+        spilled_bytes: number(4)?,
+        rows: number(5)?,
+        row_bytes: number(6)?,
+        took: [took(7)?, took(8)?, took(9)?, took(10)?],
+        peak_rss_bytes: number(11)?,
+    })
+}
+
 /// Moves the run on to `phase`; from the end of the scan on, `end` is where that was.
 pub(crate) async fn enter(
     connection: &mut PgConnection,
@@ -315,6 +356,18 @@ pub(crate) async fn begun_and_pace(
     let pace: Option<(f64, f64)> = sqlx::query_as(PACE).fetch_optional(connection).await?;
     let pace = pace.map(|(fold_per_scan, finish_per_fold)| Pace { fold_per_scan, finish_per_fold });
     Ok((begun, pace.unwrap_or_default()))
+}
+
+/// Those of the runs `ids` that have ended, and when each began, in microseconds. Not those that
+/// have ended just now: somebody may not have noticed yet.
+pub(crate) async fn ended(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> sqlx::Result<Vec<(i64, i64)>> {
+    const ENDED: &str = "select id, (extract(epoch from started_at) * 1000000)::bigint \
+         from orderstore.builds where id = any($1) and phase in ('ready', 'done', 'given-up') \
+         and ended_at < clock_timestamp() - interval '5 s'";
+    sqlx::query_as(ENDED).bind(ids).fetch_all(connection).await
 }
 
 /// The generations that are to be built and that no run fills, by projection and version. Nobody

@@ -27,7 +27,7 @@ pub(crate) use self::error::SpillError;
 pub(crate) use self::event::RawEvent;
 use self::file::{BlockFile, Directory};
 use self::manifest::{Extent, Manifest};
-pub(crate) use self::routing::{MOST_PARTITIONS, partition_of, partitions_for};
+pub(crate) use self::routing::{MOST_PARTITIONS, folded_bytes, partition_of, partitions_for};
 
 /// A block is full at so many bytes of events, if the budget allows for blocks of this size …
 const BLOCK: usize = 256 << 10;
@@ -305,6 +305,11 @@ impl Partitions {
         drop(self.all);
         self.directory.remove()
     }
+}
+
+/// Removes what is in `directory`, unless somebody uses it or something else is there.
+pub(crate) fn remove(directory: &Path) -> Result<(), SpillError> {
+    if directory.is_dir() { Directory::take(directory)?.remove() } else { Ok(()) }
 }
 
 /// How large blocks are: so that all that are being filled take a third of the budget at most.

@@ -17,7 +17,7 @@ const BEGINNING: i64 = 0x6f72_6465_7262_6c64;
 /// Bytes of an event, about, for guessing how long the log is.
 const EVENT_BYTES: u64 = 900;
 /// What is folded at once may take so much memory.
-const FOLDED_BYTES: usize = 64 << 20;
+pub(super) const FOLDED_BYTES: usize = 64 << 20;
 
 /// Begins a run of `projections`, or goes on with one that was left behind: its number.
 ///
@@ -29,8 +29,7 @@ pub(crate) async fn start(
     options: &RebuildOptions,
 ) -> Result<i64, Error> {
     let mut connection = database::connect(&context.address).await?;
-    // Released when the session ends, however that happens.
-    sqlx::query("select pg_advisory_lock($1)").bind(BEGINNING).execute(&mut connection).await?;
+    database::exclude_others(&mut connection, BEGINNING).await?;
     let patience = context.options.take_over_after;
     let unfinished = run::unfinished(&mut connection, patience).await?;
     for &projection in projections {
@@ -50,7 +49,7 @@ pub(crate) async fn start(
         && !left.ready
         && left.all.len() == projections.len()
         && left.all.iter().all(|name| projections.iter().any(|it| it.as_str() == name))
-        && are_current(&mut connection, context, &left.projections).await?
+        && run::is_ours(&mut connection, left.id, &context.options).await?
     {
         tracing::info!(run = left.id, "going on with a rebuild that was left half done");
         run::resume(&mut connection, left.id).await?;
@@ -83,23 +82,6 @@ async fn check(
     Ok(())
 }
 
-/// Whether all generations of `projections` that are being built are of our version.
-async fn are_current(
-    connection: &mut PgConnection,
-    context: &Context,
-    projections: &[String],
-) -> Result<bool, Error> {
-    for name in projections {
-        let Ok(projection) = name.parse() else { return Ok(false) };
-        let version = context.options.version_of(projection);
-        let all = generation::generations(connection, projection).await?;
-        if !all.iter().any(|it| it.state == "building" && it.version == version) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
 async fn begin(
     connection: &mut PgConnection,
     context: &Context,
@@ -123,14 +105,14 @@ async fn partitions(context: &Context, options: &RebuildOptions) -> Result<u32, 
     let head = context.journal.head().await?;
     // Where positions are not numbers of events but of bytes, it comes to the most there may be.
     let bytes = head.commit.saturating_mul(EVENT_BYTES);
-    let count = partitions_for(bytes, FOLDED_BYTES, options.folders());
+    let count = partitions_for(bytes, FOLDED_BYTES, options.under_way());
     Ok(u32::try_from(count).unwrap_or(1))
 }
 
 /// What nobody does although it should be done.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LeftBehind {
-    /// Runs whose process is dead.
+    /// Runs whose process is dead, and that are of this build's versions.
     pub(crate) runs: Vec<i64>,
     /// New generations that no run fills yet.
     pub(crate) generations: Vec<GenerationId>,
@@ -143,11 +125,13 @@ pub(crate) async fn left_behind(
 ) -> Result<LeftBehind, Failure> {
     let patience = context.options.take_over_after;
     let unfinished = run::unfinished(connection, patience).await?;
-    let runs = unfinished.iter().filter(|run| !run.alive && !run.ready && !run.paused);
-    Ok(LeftBehind {
-        runs: runs.map(|run| run.id).collect(),
-        generations: unbuilt(connection, context).await?,
-    })
+    let mut runs = vec![];
+    for run in unfinished.iter().filter(|run| !run.alive && !run.ready && !run.paused) {
+        if run::is_ours(connection, run.id, &context.options).await? {
+            runs.push(run.id);
+        }
+    }
+    Ok(LeftBehind { runs, generations: unbuilt(connection, context).await? })
 }
 
 async fn unbuilt(
@@ -169,7 +153,7 @@ pub(crate) async fn adopt(
     options: &RebuildOptions,
 ) -> Result<Option<i64>, Failure> {
     let mut connection = database::connect(&context.address).await?;
-    sqlx::query("select pg_advisory_lock($1)").bind(BEGINNING).execute(&mut connection).await?;
+    database::exclude_others(&mut connection, BEGINNING).await?;
     let generations = unbuilt(&mut connection, context).await?;
     if generations.is_empty() {
         return Ok(None);

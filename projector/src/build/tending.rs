@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 use tokio::time::timeout;
 
 use super::engine::{Engine, Outcome};
+use super::left_over;
 use super::options::RebuildOptions;
 use super::progress::Board;
 use super::starting;
@@ -51,12 +52,26 @@ async fn build_next(
         none => none.insert(database::connect(&context.address).await?),
     };
     let left = starting::left_behind(session, context).await?;
-    let run = match left.runs.first() {
-        Some(run) => Some(*run),
-        None if left.generations.is_empty() => None,
-        None => starting::adopt(context, options).await?,
-    };
-    let Some(run) = run else { return Ok(false) };
+    let mut failed = None;
+    for run in left.runs {
+        match build(context, options, run).await {
+            Ok(true) => return Ok(true),
+            // Others may have better luck.
+            Ok(false) => {}
+            Err(failure) => failed = Some(failure),
+        }
+    }
+    if !left.generations.is_empty()
+        && let Some(run) = starting::adopt(context, options).await?
+    {
+        return build(context, options, run).await;
+    }
+    left_over::clear(session, &options.spill_dir).await?;
+    failed.map_or(Ok(false), Err)
+}
+
+/// Carries out the run `run`. Whether it could be taken.
+async fn build(context: &Context, options: &RebuildOptions, run: i64) -> Result<bool, Failure> {
     let board = Arc::new(Board::new());
     let Some(engine) = Engine::take(context, options.clone(), board, run).await? else {
         return Ok(false);

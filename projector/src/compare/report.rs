@@ -144,6 +144,11 @@ impl Comparison {
         tables.map(TableComparison::differing).sum()
     }
 
+    /// How many rows differ, or may: a stream that could not be compared counts as one.
+    pub fn differing_at_most(&self) -> u64 {
+        self.differing() + self.not_compared
+    }
+
     /// How many rows there are on the side that has more.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows_blue.max(table.rows_green)).sum()
@@ -179,6 +184,9 @@ impl fmt::Display for Comparison {
             write!(f, ", {not_compared} not, since they were never at the same event: {some}")?;
         }
         writeln!(f)?;
+        if !self.sums_compared {
+            writeln!(f, "  sums were not compared: the two were never at the same position")?;
+        }
         for table in &self.tables_left_out {
             writeln!(f, "  {table}: only in one of the two")?;
         }

@@ -23,8 +23,8 @@ pub(crate) const PENDING: &str = "pg_temp.compare_pending";
 pub(crate) const SETTLED: &str = "pg_temp.compare_settled";
 const BEFORE: &str = "pg_temp.compare_before";
 
-/// So many streams are looked up in the log, at most, to find out whether they are behind for good.
-const LOOKED_UP: i64 = 1_000;
+/// So many streams are looked up in the log at a time, to find out whether they are behind for good.
+const AT_ONCE: i64 = 1_000;
 
 /// How far a generation is, in one snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -140,27 +140,50 @@ impl Pair<'_> {
         analyze(connection).await
     }
 
-    /// Of those that cannot be compared, the ones that one of the two should have folded further:
-    /// the log says that it is past their next event. They are not listed any more.
+    /// Of those that cannot be compared, the ones that one of the two should have folded further,
+    /// or quarantined: the log says that it is past their next event. They are [`SETTLED`] then.
     pub(crate) async fn behind<P: Projection>(
         self,
         connection: &mut PgConnection,
         journal: &Journal,
-    ) -> Result<Vec<String>, Failure> {
-        const PICK: &str = "select owner::text, blue_revision, green_revision, blue_quarantined, \
-             green_quarantined from pg_temp.compare_pending order by owner limit $1";
-        const SETTLE: &str = "delete from pg_temp.compare_pending where owner::text = any($1)";
-        let pending: Vec<Pending> =
-            sqlx::query_as(PICK).bind(LOOKED_UP).fetch_all(&mut *connection).await?;
-        let looking: Vec<BoxFuture<'_, Result<Option<String>, Failure>>> = pending
-            .into_iter()
-            .map(|stream| self.if_behind::<P>(stream, journal).boxed())
-            .collect();
-        let looked: Vec<_> = stream::iter(looking).buffer_unordered(READERS).try_collect().await?;
-        let mut owners: Vec<String> = looked.into_iter().flatten().collect();
-        owners.sort_unstable();
-        sqlx::query(SETTLE).bind(&owners).execute(connection).await?;
-        Ok(owners)
+    ) -> Result<(), Failure> {
+        const PAGE: &str = "select owner::text, blue_revision, green_revision, blue_quarantined, \
+             green_quarantined from pg_temp.compare_pending \
+             where $1::text is null or owner::text collate \"C\" > $1 \
+             order by owner::text collate \"C\" limit $2";
+        const SETTLE: &str = "with behind as (delete from pg_temp.compare_pending \
+             where owner::text = any($1) returning owner) \
+             insert into pg_temp.compare_settled select owner from behind";
+        self.quarantined_by_one(connection).await?;
+        let mut after: Option<String> = None;
+        loop {
+            let page: Vec<Pending> =
+                sqlx::query_as(PAGE).bind(&after).bind(AT_ONCE).fetch_all(&mut *connection).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.owner.clone());
+            let looking: Vec<BoxFuture<'_, Result<Option<String>, Failure>>> =
+                page.into_iter().map(|one| self.if_behind::<P>(one, journal).boxed()).collect();
+            let looked: Vec<_> =
+                stream::iter(looking).buffer_unordered(READERS).try_collect().await?;
+            let owners: Vec<String> = looked.into_iter().flatten().collect();
+            sqlx::query(SETTLE).bind(&owners).execute(&mut *connection).await?;
+        }
+        analyze(connection).await?;
+        Ok(())
+    }
+
+    /// Begins [`SETTLED`] with the streams that are at the same event on both sides, but are
+    /// quarantined on one only, which the other would be, too: no event of the log can settle that.
+    async fn quarantined_by_one(self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let settle = format!(
+            "truncate {SETTLED}; with alone as (delete from {PENDING} \
+             where blue_revision = green_revision and blue_quarantined <> green_quarantined \
+             and case when blue_quarantined then {} else {} end returning owner) \
+             insert into {SETTLED} select owner from alone",
+            self.green.is_as_far_as(self.blue),
+            self.blue.is_as_far_as(self.green),
+        );
+        sqlx::raw_sql(AssertSqlSafe(settle)).execute(connection).await.map(drop)
     }
 
     async fn if_behind<P: Projection>(

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 
 use super::exceptions::Exceptions;
 use super::ledger;
+use super::places::readable_from;
 use crate::bookkeeping::GenerationId;
 use crate::database::Trouble;
 use crate::failure::Failure;
@@ -19,16 +20,28 @@ use crate::projection::{self, Projection, State, Unfoldable, id_of};
 /// So many events are folded at once. A stream may be long.
 const AT_ONCE: usize = 500;
 
+/// How much of a stream is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HowMuch {
+    /// All of it, however long that takes.
+    All,
+    /// So many events or somewhat more. The rest waits: others want to get on, and a transaction
+    /// must end in time.
+    About(u64),
+}
+
 /// What came of trying a stream.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub(crate) tally: Tally,
-    /// Where it is stuck now, if it is.
+    /// Where it is stuck now, if it is, or where the rest begins that waits.
     pub(crate) stuck: Option<Poisoned>,
+    /// Whether more can be folded.
+    pub(crate) unfinished: bool,
 }
 
 /// Folds what is left of `stream` into its rows, to its end or up to the event that is to blame,
-/// and ends its quarantine or begins it anew.
+/// however long it is, and ends its quarantine or begins it anew.
 ///
 /// Must be inside a transaction that may write `generation`, whose tables unqualified names stand
 /// for. The rows may get ahead of the checkpoint; the events then come again as duplicates.
@@ -39,20 +52,36 @@ pub(crate) async fn attempt<P: Projection>(
     stream: &StreamName,
     exceptions: &Exceptions,
 ) -> Result<Attempt, Failure> {
+    try_some::<P>(transaction, journal, generation, stream, exceptions, HowMuch::All).await
+}
+
+/// The same, but ends when as much as is wanted was folded: the stream is then still quarantined,
+/// and there to be tried again.
+pub(crate) async fn try_some<P: Projection>(
+    transaction: &mut PgConnection,
+    journal: &Journal,
+    generation: GenerationId,
+    stream: &StreamName,
+    exceptions: &Exceptions,
+    how_much: HowMuch,
+) -> Result<Attempt, Failure> {
     let exceptions = Exceptions::only(exceptions.skipped.clone());
-    let mut tail =
-        Tail::<P> { stream, exceptions: &exceptions, tally: Tally::default(), _of: PhantomData };
-    let stuck = tail.fold(transaction, journal).await?;
-    let mut tally = tail.tally;
-    match &stuck {
-        Some(poisoned) => {
-            tally.quarantined += 1;
-            let poisoned = std::slice::from_ref(poisoned);
-            ledger::begin(transaction, generation, poisoned).await?;
-        }
-        None => ledger::end(transaction, generation, stream).await?,
-    }
-    Ok(Attempt { tally, stuck })
+    let tail = Tail::<P>::of(stream, &exceptions, true);
+    tail.attempt(transaction, journal, generation, how_much).await
+}
+
+/// Folds all that is left of `stream`, but leaves the tables that sum up over many streams to the
+/// caller.
+pub(crate) async fn attempt_rows<P: Projection>(
+    transaction: &mut PgConnection,
+    journal: &Journal,
+    generation: GenerationId,
+    stream: &StreamName,
+    exceptions: &Exceptions,
+) -> Result<Attempt, Failure> {
+    let exceptions = Exceptions::only(exceptions.skipped.clone());
+    let tail = Tail::<P>::of(stream, &exceptions, false);
+    tail.attempt(transaction, journal, generation, HowMuch::All).await
 }
 
 /// The rest of a stream.
@@ -60,6 +89,8 @@ struct Tail<'a, P: Projection> {
     stream: &'a StreamName,
     exceptions: &'a Exceptions,
     tally: Tally,
+    /// Whether sums over many streams move with the rows.
+    settles: bool,
     _of: PhantomData<P>,
 }
 
@@ -71,11 +102,39 @@ enum Folded {
     Refused(String),
 }
 
-impl<P: Projection> Tail<'_, P> {
+impl<'a, P: Projection> Tail<'a, P> {
+    fn of(stream: &'a StreamName, exceptions: &'a Exceptions, settles: bool) -> Self {
+        Self { stream, exceptions, tally: Tally::default(), settles, _of: PhantomData }
+    }
+
+    async fn attempt(
+        mut self,
+        transaction: &mut PgConnection,
+        journal: &Journal,
+        generation: GenerationId,
+        how_much: HowMuch,
+    ) -> Result<Attempt, Failure> {
+        let stuck = self.fold(transaction, journal, how_much).await?;
+        let mut tally = self.tally;
+        let unfinished = matches!(&stuck, Some(Poisoned { error: Unfoldable::NotYet, .. }));
+        match &stuck {
+            Some(poisoned) => {
+                tally.quarantined += u64::from(!unfinished);
+                ledger::begin(transaction, generation, std::slice::from_ref(poisoned)).await?;
+            }
+            None => ledger::end(transaction, generation, self.stream).await?,
+        }
+        if unfinished {
+            ledger::leave(transaction, generation, self.stream).await?;
+        }
+        Ok(Attempt { tally, stuck, unfinished })
+    }
+
     async fn fold(
         &mut self,
         transaction: &mut PgConnection,
         journal: &Journal,
+        how_much: HowMuch,
     ) -> Result<Option<Poisoned>, Failure> {
         let next = match self.states(transaction).await?.first() {
             Some(state) => state.revision().unsigned_abs() + 1,
@@ -91,20 +150,40 @@ impl<P: Projection> Tail<'_, P> {
                 return Ok(Some(poisoned));
             }
             match end {
-                End::NotYet => {}
+                End::NotYet => {
+                    if let HowMuch::About(enough) = how_much
+                        && read - next >= enough
+                    {
+                        return self.wait_at(transaction, read, Unfoldable::NotYet).await.map(Some);
+                    }
+                }
                 End::Reached => return Ok(None),
                 End::Unreadable(_) if skipped.contains(self.stream, read) => {
                     read = skipped.next_kept(self.stream, read);
                     events = journal.read(self.stream, read);
                 }
-                End::Unreadable(reason) => {
-                    let error = Unfoldable::Unreadable { reason };
-                    self.mark(transaction).await?;
-                    let stream = self.stream.clone();
-                    return Ok(Some(Poisoned { stream, revision: read, event_type: None, error }));
+                // Whoever follows the log never hears of it before something comes after it.
+                End::Unreadable(journal::Error::Foreign { .. })
+                    if readable_from(journal, self.stream, read + 1).await?.is_none() =>
+                {
+                    return Ok(None);
+                }
+                End::Unreadable(error) => {
+                    let error = Unfoldable::Unreadable { reason: error.to_string() };
+                    return self.wait_at(transaction, read, error).await.map(Some);
                 }
             }
         }
+    }
+
+    async fn wait_at(
+        &mut self,
+        transaction: &mut PgConnection,
+        revision: u64,
+        error: Unfoldable,
+    ) -> Result<Poisoned, Failure> {
+        self.mark(transaction).await?;
+        Ok(Poisoned { stream: self.stream.clone(), revision, event_type: None, error })
     }
 
     /// Folds `events`. Where the database refuses, finds the event that is to blame: by halves,
@@ -146,7 +225,13 @@ impl<P: Projection> Tail<'_, P> {
                 fold.poison(event, Unfoldable::Gone { from, to: event.revision - 1 });
             }
         }
-        match projection::write::<P>(&mut savepoint, &fold.changes()).await {
+        let changes = fold.changes();
+        let written = if self.settles {
+            projection::write::<P>(&mut savepoint, &changes).await
+        } else {
+            projection::write_rows::<P>(&mut savepoint, &changes).await
+        };
+        match written {
             Ok(()) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
@@ -199,7 +284,7 @@ enum End {
     NotYet,
     Reached,
     /// What comes next is not ours, or the stream was deleted.
-    Unreadable(String),
+    Unreadable(journal::Error),
 }
 
 async fn portion(events: &mut EventStream) -> Result<(Vec<Recorded>, End), Failure> {
@@ -209,7 +294,7 @@ async fn portion(events: &mut EventStream) -> Result<(Vec<Recorded>, End), Failu
             Ok(Some(event)) => some.push(event),
             Ok(None) => return Ok((some, End::Reached)),
             Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => return Ok((some, End::Unreadable(error.to_string()))),
+            Err(error) => return Ok((some, End::Unreadable(error))),
         }
     }
     Ok((some, End::NotYet))

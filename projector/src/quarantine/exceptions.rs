@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use super::ledger;
 use crate::ProjectionName;
 use crate::bookkeeping::GenerationId;
+use crate::slice::Slice;
 
 /// Streams that wait, and events that are passed over.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,13 +21,14 @@ pub(crate) struct Exceptions {
 }
 
 impl Exceptions {
-    /// Those of a generation that is being worked on.
+    /// Those of a slice of a generation that is being worked on.
     pub(crate) async fn load(
         connection: &mut PgConnection,
         generation: GenerationId,
+        slice: Slice,
     ) -> sqlx::Result<Self> {
         Ok(Self {
-            quarantined: ledger::quarantined(&mut *connection, generation).await?,
+            quarantined: ledger::quarantined(&mut *connection, generation, slice).await?,
             skipped: Arc::new(Skipped::load(connection, generation.projection).await?),
         })
     }

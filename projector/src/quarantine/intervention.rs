@@ -1,5 +1,6 @@
 //! What people do about streams that wait: try again, pass an event over, take that back.
 
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use journal::Journal;
 use schemas::StreamName;
@@ -8,10 +9,11 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::attempt::attempt;
 use super::exceptions::Exceptions;
+use super::places::{self, Place, places};
 use crate::bookkeeping::{self, GenerationId};
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
-use crate::heal::{self, RebuiltStream};
+use crate::heal::{self, RebuiltStream, StreamOutcome};
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::{Error, ProjectionName};
@@ -48,6 +50,18 @@ pub struct Tried {
     pub stuck: Option<(u64, String)>,
 }
 
+impl From<RebuiltStream> for Tried {
+    fn from(rebuilt: RebuiltStream) -> Self {
+        let RebuiltStream { projection, generation, stream, outcome } = rebuilt;
+        let (applied, stuck) = match outcome {
+            StreamOutcome::Rebuilt { events } => (events, None),
+            StreamOutcome::Gone => (0, None),
+            StreamOutcome::Quarantined { revision, error } => (0, Some((revision, error))),
+        };
+        Self { projection, generation, stream, applied, left_to_others: false, stuck }
+    }
+}
+
 /// Tries streams that wait again, each in a transaction of its own. What came of each.
 ///
 /// # Errors
@@ -75,10 +89,13 @@ pub async fn retry(
 
 /// Passes over the event with which `stream` got stuck, as if it had changed nothing, and goes on
 /// after it. Every generation of `projection` does so from now on, those that are built later too.
+/// One that is not live and that this event did not stop is folded again without it.
 ///
 /// # Errors
-/// [`Error::NotQuarantined`], [`Error::StuckElsewhere`]; when the database or the event store cannot
-/// be reached.
+/// [`Error::NotQuarantined`], [`Error::StuckElsewhere`]; [`Error::InLiveRows`] where readers see
+/// what the event has changed; [`Error::BeingBuilt`] while a generation is being filled,
+/// [`Error::PastElsewhere`], [`Error::BeginningGone`] when not all generations could be made to pass
+/// over it; when the database or the event store cannot be reached.
 pub async fn skip(
     database_url: &str,
     journal: &Journal,
@@ -94,7 +111,8 @@ pub async fn skip(
 ///
 /// # Errors
 /// [`Error::NotSkipped`]; [`Error::BeingBuilt`] while a generation is being filled, which skips the
-/// events already; when the database or the event store cannot be reached.
+/// events already; [`Error::PastElsewhere`] while there is one of another version that has skipped
+/// them; when the database or the event store cannot be reached.
 pub async fn unskip(
     database_url: &str,
     journal: &Journal,
@@ -215,55 +233,84 @@ impl<'a> With for Intervention<'a> {
     }
 }
 
-/// A generation in which the stream is stuck.
-struct Stuck {
-    generation: GenerationId,
-    /// Whether its tables are complete, and as this build has them.
-    writable: bool,
-    revision: i64,
-}
-
 impl Intervention<'_> {
     async fn act<P: Projection>(&self, connection: &mut PgConnection) -> Result<Vec<Tried>, Stop> {
         let mut transaction = bookkeeping::durable(connection).await?;
         bookkeeping::intervene(&mut transaction, P::NAME).await?;
-        let stuck = self.stuck::<P>(&mut transaction).await?;
-        if stuck.is_empty() {
+        let places = places::<P>(&mut transaction, self.stream).await?;
+        if places.iter().all(|place| place.stuck.is_none()) {
             let stream = self.stream.clone();
             return Err(Stop::Refusal(Error::NotQuarantined { projection: P::NAME, stream }));
         }
-        if let Deed::Skip(skip) = self.deed {
-            self.note(&mut transaction, P::NAME, skip, &stuck).await?;
-        }
+        let past = match self.deed {
+            Deed::Retry => vec![],
+            Deed::Skip(skip) => {
+                self.note(&mut transaction, P::NAME, skip, &places).await?;
+                self.past::<P>(&mut transaction, skip, &places).await?
+            }
+        };
         let exceptions = Exceptions::at_the_beginning(&mut transaction, P::NAME).await?;
-        let mut all = Vec::with_capacity(stuck.len());
-        for one in stuck {
-            all.push(self.try_again::<P>(&mut transaction, &one, &exceptions).await?);
+        let mut all = Vec::with_capacity(places.len());
+        for place in &places {
+            if place.stuck.is_some() && !past.contains(&place.generation) {
+                all.push(self.try_again::<P>(&mut transaction, place, &exceptions).await?);
+            }
+        }
+        if !past.is_empty() {
+            all.extend(self.fold_again::<P>(&mut transaction, &past).await?);
         }
         self.is_of_use(P::NAME, &all)?;
         transaction.commit().await?;
         Ok(all)
     }
 
-    async fn stuck<P: Projection>(
+    /// The generations with rows that an event to skip has changed: they must be folded again.
+    async fn past<P: Projection>(
         &self,
         connection: &mut PgConnection,
-    ) -> sqlx::Result<Vec<Stuck>> {
-        const STUCK: &str = "select q.generation, q.revision from orderstore.quarantine q join orderstore.projections p \
-             on p.name = q.projection and p.generation = q.generation \
-             where q.projection = $1 and q.stream = $2 and p.state not in ('retired', 'dropped') \
-             order by q.generation";
-        let writable = heal::writable::<P>(&mut *connection).await?;
-        let rows: Vec<(i64, i64)> = sqlx::query_as(STUCK)
-            .bind(P::NAME.as_str())
-            .bind(self.stream.as_str())
-            .fetch_all(connection)
-            .await?;
-        let stuck = |(number, revision)| {
-            let generation = GenerationId { projection: P::NAME, number };
-            Stuck { generation, writable: writable.contains(&generation), revision }
-        };
-        Ok(rows.into_iter().map(stuck).collect())
+        skip: &Skip,
+        places: &[Place],
+    ) -> Result<Vec<GenerationId>, Stop> {
+        let (stream, revision) = (self.stream, skip.revision);
+        if places::is_being_filled(&mut *connection, P::NAME).await? {
+            return Err(Stop::Refusal(Error::BeingBuilt { projection: P::NAME }));
+        }
+        let past = places::with_event::<P>(&mut *connection, stream, revision, places).await?;
+        if past.iter().any(|place| place.live) {
+            let (projection, stream) = (P::NAME, stream.clone());
+            return Err(Stop::Refusal(Error::InLiveRows { projection, stream, revision }));
+        }
+        let elsewhere =
+            places::past_elsewhere(connection, self.journal, stream, revision, places).await?;
+        if let Some(error) = elsewhere {
+            return Err(Stop::Refusal(error));
+        }
+        if !past.is_empty() && self.has_lost_its_beginning().await? {
+            return Err(Stop::Refusal(Error::BeginningGone { stream: stream.clone() }));
+        }
+        Ok(past.into_iter().map(|place| place.generation).collect())
+    }
+
+    async fn has_lost_its_beginning(&self) -> Result<bool, Failure> {
+        match self.journal.read(self.stream, 0).try_next().await {
+            Ok(first) => Ok(first.is_some_and(|first| first.revision > 0)),
+            Err(journal::Error::Foreign { revision, .. }) => Ok(revision > 0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Folds the stream again. What came of it in the generations `past`.
+    async fn fold_again<P: Projection>(
+        &self,
+        connection: &mut PgConnection,
+        past: &[GenerationId],
+    ) -> Result<Vec<Tried>, Failure> {
+        let streams = std::slice::from_ref(self.stream);
+        let rebuilt = heal::heal_within::<P>(connection, self.journal, streams).await?;
+        let here = rebuilt
+            .into_iter()
+            .filter(|it| past.iter().any(|generation| generation.number == it.generation));
+        Ok(here.map(Tried::from).collect())
     }
 
     /// Notes that an event is passed over, if it is one with which the stream is stuck.
@@ -272,24 +319,25 @@ impl Intervention<'_> {
         connection: &mut PgConnection,
         projection: ProjectionName,
         skip: &Skip,
-        stuck: &[Stuck],
+        places: &[Place],
     ) -> Result<(), Stop> {
         const NOTE: &str = "insert into orderstore.skipped \
              (projection, stream, revision, actor, reason) values ($1, $2, $3, $4, $5) \
              on conflict do nothing";
-        let is_asked = |one: &&Stuck| u64::try_from(one.revision) == Ok(skip.revision);
-        let Some(one) = stuck.iter().find(is_asked) else {
+        let revisions: Vec<i64> = places.iter().filter_map(|place| place.stuck).collect();
+        let is_asked = |revision: &&i64| u64::try_from(**revision) == Ok(skip.revision);
+        let Some(revision) = revisions.iter().find(is_asked) else {
             return Err(Stop::Refusal(Error::StuckElsewhere {
                 projection,
                 stream: self.stream.clone(),
                 asked: skip.revision,
-                revisions: stuck.iter().map(|one| one.revision).collect(),
+                revisions,
             }));
         };
         sqlx::query(NOTE)
             .bind(projection.as_str())
             .bind(self.stream.as_str())
-            .bind(one.revision)
+            .bind(revision)
             .bind(&skip.actor)
             .bind(&skip.reason)
             .execute(connection)
@@ -315,19 +363,19 @@ impl Intervention<'_> {
     async fn try_again<P: Projection>(
         &self,
         connection: &mut PgConnection,
-        stuck: &Stuck,
+        place: &Place,
         exceptions: &Exceptions,
     ) -> Result<Tried, Stop> {
-        let generation = stuck.generation;
+        let generation = place.generation;
         let mut tried = Tried {
             projection: generation.projection,
             generation: generation.number,
             stream: self.stream.clone(),
             applied: 0,
-            left_to_others: !stuck.writable,
+            left_to_others: !place.writable,
             stuck: None,
         };
-        if !stuck.writable {
+        if !place.writable {
             self.leave_to_others(connection, generation).await?;
             return Ok(tried);
         }
@@ -371,30 +419,31 @@ impl<'a> With for Unskip<'a> {
     type Output = BoxFuture<'a, Result<Vec<RebuiltStream>, Stop>>;
 
     fn with<P: Projection>(self) -> Self::Output {
-        const FORGET: &str = "delete from orderstore.skipped where projection = $1 and stream = $2";
-        const BEING_FILLED: &str = "select exists (select from orderstore.build_generations b \
-             join orderstore.projections p on p.name = b.projection and p.generation = b.generation \
-             where b.projection = $1 and not b.filled and p.state = 'building')";
+        const FORGET: &str = "delete from orderstore.skipped where projection = $1 and stream = $2 \
+             returning revision";
         Box::pin(async move {
             let projection = P::NAME;
             let mut connection = database::connect_for_writing(self.address, "pg_catalog").await?;
             let mut transaction = bookkeeping::durable(&mut connection).await?;
             bookkeeping::intervene(&mut transaction, projection).await?;
-            let being_filled: bool = sqlx::query_scalar(BEING_FILLED)
-                .bind(projection.as_str())
-                .fetch_one(&mut *transaction)
-                .await?;
-            if being_filled {
+            if places::is_being_filled(&mut transaction, projection).await? {
                 return Err(Stop::Refusal(Error::BeingBuilt { projection }));
             }
-            let forgotten = sqlx::query(FORGET)
+            let forgotten: Vec<i64> = sqlx::query_scalar(FORGET)
                 .bind(projection.as_str())
                 .bind(self.stream.as_str())
-                .execute(&mut *transaction)
+                .fetch_all(&mut *transaction)
                 .await?;
-            let stream = self.stream.clone();
-            if forgotten.rows_affected() == 0 {
+            let (journal, stream) = (self.journal, self.stream.clone());
+            let Some(first) = forgotten.iter().min() else {
                 return Err(Stop::Refusal(Error::NotSkipped { projection, stream }));
+            };
+            let places = places::<P>(&mut transaction, &stream).await?;
+            let first = first.unsigned_abs();
+            let elsewhere =
+                places::past_elsewhere(&mut transaction, journal, &stream, first, &places).await?;
+            if let Some(error) = elsewhere {
+                return Err(Stop::Refusal(error));
             }
             let rebuilt = heal::heal_within::<P>(&mut transaction, self.journal, &[stream]).await?;
             transaction.commit().await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures::TryStreamExt;
 use schemas::StreamName;
 use sqlx::postgres::PgConnection;
 
@@ -9,20 +10,40 @@ use super::build::this_build;
 use crate::ProjectionName;
 use crate::bookkeeping::GenerationId;
 use crate::fold::Poisoned;
+use crate::slice::Slice;
 
-/// The streams of `generation` that are quarantined.
+/// The streams in `slice` of `generation` that are quarantined.
 pub(crate) async fn quarantined(
     connection: &mut PgConnection,
     generation: GenerationId,
+    slice: Slice,
 ) -> sqlx::Result<HashSet<StreamName>> {
     const QUARANTINED: &str =
         "select stream from orderstore.quarantine where projection = $1 and generation = $2";
-    let names: Vec<String> = sqlx::query_scalar(QUARANTINED)
+    // There may be many, of which few are ours.
+    let names = sqlx::query_scalar(QUARANTINED)
         .bind(generation.projection.as_str())
         .bind(generation.number)
-        .fetch_all(connection)
-        .await?;
-    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        .fetch(connection);
+    let ours = |name: String| {
+        let stream = name.parse().ok().filter(|stream| slice.has(stream));
+        std::future::ready(Ok(stream))
+    };
+    names.try_filter_map(ours).try_collect().await
+}
+
+/// How many streams of `generation` are quarantined.
+pub(crate) async fn count(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+) -> sqlx::Result<i64> {
+    const COUNT: &str =
+        "select count(*) from orderstore.quarantine where projection = $1 and generation = $2";
+    sqlx::query_scalar(COUNT)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .fetch_one(connection)
+        .await
 }
 
 /// The streams of `generation` that this build has not tried since they were quarantined, or that
@@ -89,6 +110,23 @@ pub(crate) async fn begin(
         .bind(types)
         .bind(errors)
         .bind(this_build().await)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Leaves it to whoever works on `generation` to try `stream` again.
+pub(crate) async fn leave(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    stream: &StreamName,
+) -> sqlx::Result<()> {
+    const UNTRIED: &str = "update orderstore.quarantine set build = null \
+         where projection = $1 and generation = $2 and stream = $3";
+    sqlx::query(UNTRIED)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .bind(stream.as_str())
         .execute(connection)
         .await
         .map(drop)

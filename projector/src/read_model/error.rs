@@ -22,6 +22,12 @@ pub enum Error {
     /// Orders of the past cannot be found by this.
     #[error("orders as of some time cannot be found by `{0}`; leave out one of the two")]
     NotInThePast(&'static str),
+    /// Finding orders as they were took too long: too many had to be looked at.
+    #[error(
+        "too many orders would have to be looked at as they were then; ask for fewer, such as those \
+         of a customer, or those placed in a shorter time"
+    )]
+    TooBroad,
     /// Postgres refused. A defect, here or there.
     #[error("the read models could not be read")]
     Failed(#[source] sqlx::Error),
@@ -32,9 +38,11 @@ impl Error {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::NotReady(_) => true,
-            Self::BadAddress | Self::ForeignCursor | Self::NotInThePast(_) | Self::Failed(_) => {
-                false
-            }
+            Self::BadAddress
+            | Self::ForeignCursor
+            | Self::NotInThePast(_)
+            | Self::TooBroad
+            | Self::Failed(_) => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Queries over what locations have to do.
 
 use const_format::concatcp;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::cursor::List;
 use super::{Cursor, Error, FulfilmentOrderRow, FulfilmentOrderStatus, Reader};
@@ -25,10 +25,22 @@ impl Default for FulfilmentOrderQuery {
     }
 }
 
+/// What a location has to do, in a list, with what is said of its order.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ListedFulfilmentOrder {
+    /// What there is to do.
+    #[sqlx(flatten)]
+    pub row: FulfilmentOrderRow,
+    /// Whether a later event of its order could not be understood: the row is right, but may be out
+    /// of date.
+    pub quarantined: bool,
+}
+
 const PAGE: &str = concatcp!(
-    "select ",
+    "select f.*, coalesce((select o.quarantined from read_model.orders o where o.id = f.order_id), \
+     false) as quarantined from (select ",
     FulfilmentOrderRow::NAMES,
-    " from read_model.fulfilment_orders where true"
+    " from read_model.fulfilment_orders) f where true"
 );
 
 /// The page that `query` asks for.
@@ -64,7 +76,7 @@ impl Reader {
     pub async fn fulfilment_orders(
         &self,
         query: &FulfilmentOrderQuery,
-    ) -> Result<Vec<FulfilmentOrderRow>, Error> {
+    ) -> Result<Vec<ListedFulfilmentOrder>, Error> {
         Ok(page(query)?.build_query_as().fetch_all(&self.pool).await?)
     }
 }

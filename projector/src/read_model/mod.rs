@@ -33,7 +33,7 @@ pub use reader::{ReadOptions, Reader};
 
 pub use credit_notes::{CreditTotal, CreditTotalsFilter};
 pub use customers::{CustomerQuery, CustomerSort};
-pub use fulfilment_orders::FulfilmentOrderQuery;
+pub use fulfilment_orders::{FulfilmentOrderQuery, ListedFulfilmentOrder};
 pub use orders::{OrderCount, OrderFilter, OrderQuery, OrderSort, OrderThen};
 pub use processes::{ProcessQuery, ProcessSort};
 pub use returns::{ListedReturn, ReturnQuery};

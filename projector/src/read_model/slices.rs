@@ -2,10 +2,13 @@
 //! projections rather than reads them.
 
 use chrono::{DateTime, Utc};
+use const_format::concatcp;
 use journal::Position;
 use sqlx::FromRow;
 
 use super::{Error, ProjectionName, Reader};
+use crate::Options;
+use crate::fleet::IS_HELD;
 use crate::status::GenerationState;
 
 /// A slice of a generation.
@@ -61,11 +64,10 @@ pub struct Verified {
     pub seconds_ago: f64,
     /// Streams that were folded again.
     pub streams: i64,
-    /// Streams whose rows were not what their events make them.
+    /// Streams whose rows were not what their events make them, and that nobody has healed: found
+    /// when everything was looked at, or in samples since then.
     pub drifted: i64,
-    /// How many of them have been put right since.
-    pub healed: i64,
-    /// Rows of sums that were wrong, if anybody looked.
+    /// Rows of sums that are wrong, if anybody looked.
     pub sums_differing: Option<i64>,
 }
 
@@ -89,27 +91,37 @@ struct Row {
     verified_seconds_ago: Option<f64>,
     streams: Option<i64>,
     drifted: Option<i64>,
-    healed: Option<i64>,
     sums_differing: Option<i64>,
 }
 
-const SLICES: &str = "select p.name, p.generation, p.version, p.state, c.slice, \
+const SLICES: &str = concatcp!(
+    "select p.name, p.generation, p.version, p.state, c.slice, \
      (select b.phase from orderstore.build_generations g join orderstore.builds b on b.id = g.build \
       where g.projection = p.name and g.generation = p.generation and p.state = 'building' \
       and b.ended_at is null) as phase, \
-     c.commit_position, c.prepare_position, c.updated_at, c.caught_up, c.holder is not null as held, \
+     c.commit_position, c.prepare_position, c.updated_at, c.caught_up, \
+     coalesce((select b.holder is not null \
+      and b.updated_at >= clock_timestamp() - make_interval(secs => $1) \
+      from orderstore.build_generations g join orderstore.builds b on b.id = g.build \
+      where g.projection = p.name and g.generation = p.generation and not g.filled), ",
+    IS_HELD,
+    ") as held, \
      extract(epoch from clock_timestamp() - c.updated_at)::float8 as seen_seconds_ago, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      (select count(*) from orderstore.quarantine q \
       where q.projection = p.name and q.generation = p.generation) as quarantined, \
      extract(epoch from clock_timestamp() - v.at)::float8 as verified_seconds_ago, \
-     v.streams, v.drifted, v.healed, v.sums_differing \
+     v.streams, v.drifted, v.sums_differing \
      from orderstore.projections p \
      join orderstore.checkpoints c on c.projection = p.name and c.generation = p.generation \
-     left join orderstore.verifications v \
-     on v.projection = p.name and v.generation = p.generation \
+     left join lateral (select max(l.at) as at, \
+         (array_agg(l.streams order by l.at desc))[1] as streams, \
+         max(l.drifted - l.healed) as drifted, max(l.sums_differing) as sums_differing \
+         from orderstore.verifications l \
+         where l.projection = p.name and l.generation = p.generation) v on true \
      where p.state in ('building', 'live', 'previous') \
-     order by p.name, p.generation, c.slice";
+     order by p.name, p.generation, c.slice"
+);
 
 impl Reader {
     /// Every slice of every generation that is kept up to date.
@@ -117,7 +129,8 @@ impl Reader {
     /// # Errors
     /// [`Error::NotReady`] when nothing has been set up yet.
     pub async fn slices(&self) -> Result<Vec<SliceState>, Error> {
-        let rows: Vec<Row> = sqlx::query_as(SLICES).fetch_all(&self.pool).await?;
+        let silent = Options::default().take_over_after.as_secs_f64();
+        let rows: Vec<Row> = sqlx::query_as(SLICES).bind(silent).fetch_all(&self.pool).await?;
         // A projection that this build does not know belongs to a newer one.
         Ok(rows.into_iter().filter_map(SliceState::of).collect())
     }
@@ -138,7 +151,6 @@ impl SliceState {
             seconds_ago,
             streams: row.streams.unwrap_or(0),
             drifted: row.drifted.unwrap_or(0),
-            healed: row.healed.unwrap_or(0),
             sums_differing: row.sums_differing,
         });
         Some(Self {

@@ -7,7 +7,7 @@ use schemas::StreamName;
 use crate::failure::Failure;
 use crate::fold::{Fold, Poisoned, Taken};
 use crate::projection::{Projection, State as _, Unfoldable};
-use crate::quarantine::Exceptions;
+use crate::quarantine::{Exceptions, readable_from};
 
 /// Where the rows of a stream should be.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,7 @@ pub(super) struct Refold<P: Projection> {
     /// Why it cannot be folded any further, although it should be.
     pub(super) stuck: Option<Unfoldable>,
     pub(super) until: Until,
+    journal: Journal,
     events: EventStream,
     ended: bool,
 }
@@ -46,7 +47,8 @@ pub(super) struct Refold<P: Projection> {
 impl<P: Projection> Refold<P> {
     pub(super) fn begin(journal: &Journal, stream: StreamName, until: Until) -> Self {
         let events = journal.read(&stream, 0);
-        Self { stream, state: None, stuck: None, until, events, ended: false }
+        let journal = journal.clone();
+        Self { stream, state: None, stuck: None, until, journal, events, ended: false }
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -65,13 +67,7 @@ impl<P: Projection> Refold<P> {
                 Ok(Some(event)) if self.until.includes(&event) => self.take(&mut fold, &event),
                 Ok(_) => self.ended = true,
                 Err(error) if error.is_transient() => return Err(error.into()),
-                Err(error) => {
-                    self.ended = true;
-                    // Such an event is one of those with which a stream is quarantined.
-                    if self.until.quarantined.is_none() {
-                        self.stuck = Some(Unfoldable::Unreadable { reason: error.to_string() });
-                    }
-                }
+                Err(error) => self.meet_unreadable(&error, exceptions).await?,
             }
             if self.ended {
                 break;
@@ -86,6 +82,38 @@ impl<P: Projection> Refold<P> {
             *state.head().quarantined = self.stuck.is_some() || self.until.quarantined.is_some();
         }
         Ok(())
+    }
+
+    /// What comes next cannot be read: it is passed over, is the end, or is in the way.
+    async fn meet_unreadable(
+        &mut self,
+        error: &journal::Error,
+        exceptions: &Exceptions,
+    ) -> Result<(), Failure> {
+        let skipped = &exceptions.skipped;
+        if let journal::Error::Foreign { revision, .. } = error
+            && skipped.contains(&self.stream, *revision)
+        {
+            let kept = skipped.next_kept(&self.stream, *revision);
+            self.events = self.journal.read(&self.stream, kept);
+            return Ok(());
+        }
+        self.ended = true;
+        // Such an event is one of those with which a stream is quarantined.
+        if self.until.quarantined.is_none() && self.is_in_the_way(error).await? {
+            self.stuck = Some(Unfoldable::Unreadable { reason: error.to_string() });
+        }
+        Ok(())
+    }
+
+    /// Whether something behind an event that cannot be read should be in the rows.
+    async fn is_in_the_way(&mut self, error: &journal::Error) -> Result<bool, Failure> {
+        let journal::Error::Foreign { revision, .. } = error else { return Ok(true) };
+        if self.until.revision.is_some_and(|claimed| *revision <= claimed) {
+            return Ok(true);
+        }
+        let next = readable_from(&self.journal, &self.stream, revision + 1).await?;
+        Ok(next.is_some_and(|next| self.until.includes(&next)))
     }
 
     fn take(&mut self, fold: &mut Fold<'_, P>, event: &Recorded) {

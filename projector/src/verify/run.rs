@@ -29,6 +29,9 @@ use crate::worker::Context;
 /// So many streams that have drifted are named.
 const NAMED: usize = 100;
 
+/// What is wrong with rows whose key makes no name of a stream.
+const NO_STREAM: &str = "no stream can have this name: delete the rows by hand, or rebuild";
+
 /// So many streams are folded again in one transaction: live work waits so long.
 const HEALED_AT_ONCE: usize = 50;
 
@@ -88,8 +91,11 @@ impl<P: Projection> Run<P> {
             drifted: 0,
             healed: 0,
             drifts: vec![],
+            drifts_left_out: 0,
             tables,
             sums: vec![],
+            sums_healed: false,
+            not_healed: None,
         };
         let orphans = HashSet::new();
         Ok(Self {
@@ -107,6 +113,25 @@ impl<P: Projection> Run<P> {
     }
 
     pub(super) async fn carry_out(mut self) -> Result<Verification, Failure> {
+        let looked = self.look().await;
+        // What was found is known, whatever came between.
+        if looked.is_ok() || !self.result.is_clean() {
+            let whole = looked.is_ok() && self.is_whole();
+            let noted = self.note(whole).await;
+            looked.and(noted)?;
+        } else {
+            looked?;
+        }
+        self.connection.close().await?;
+        Ok(self.result)
+    }
+
+    /// Whether nothing is left out.
+    fn is_whole(&self) -> bool {
+        self.options.sample == Sample::All && !self.is_enough()
+    }
+
+    async fn look(&mut self) -> Result<(), Failure> {
         let VerifyOptions { sample, seed, .. } = self.options;
         self.pages(Pages::of_sample::<P>(&self.schema, sample, seed), false).await?;
         if sample == Sample::All && !self.is_enough() {
@@ -116,9 +141,7 @@ impl<P: Projection> Run<P> {
             self.missing().await?;
             self.sums().await?;
         }
-        self.note().await?;
-        self.connection.close().await?;
-        Ok(self.result)
+        Ok(())
     }
 
     fn is_enough(&self) -> bool {
@@ -165,6 +188,7 @@ impl<P: Projection> Run<P> {
             self.heal(&drifts).await?;
         }
         let room = NAMED.saturating_sub(self.result.drifts.len());
+        self.result.drifts_left_out += drifts.len().saturating_sub(room) as u64;
         self.result.drifts.extend(drifts.into_iter().take(room));
         self.tell();
         sleep(self.options.rest).await;
@@ -188,7 +212,7 @@ impl<P: Projection> Run<P> {
                 Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Data => {
                     if let [owner] = owners {
                         let reason = Unfoldable::Refused { reason: error.to_string() };
-                        drifts.extend(drift_of::<P>(owner, vec![], Some(reason.to_string())));
+                        drifts.push(drift_of::<P>(owner, vec![], Some(reason.to_string())));
                     } else {
                         let (first, second) = owners.split_at(owners.len() / 2);
                         left.extend([second, first]);
@@ -248,7 +272,7 @@ impl<P: Projection> Run<P> {
         drop(folding);
         snapshot.commit().await?;
         self.result.unverifiable += unknowable.len() as u64;
-        let drifts = tables.into_iter().filter_map(|(owner, tables)| {
+        let drifts = tables.into_iter().map(|(owner, tables)| {
             let reason = reasons.remove(&owner);
             drift_of::<P>(&owner, tables, reason)
         });
@@ -259,7 +283,13 @@ impl<P: Projection> Run<P> {
         let streams: Vec<StreamName> =
             drifts.iter().filter_map(|drift| drift.stream.parse().ok()).collect();
         for streams in streams.chunks(HEALED_AT_ONCE) {
-            let healed = heal::<P>(&self.context, streams).await?;
+            let healed = match heal::<P>(&self.context, streams).await {
+                Ok(healed) => healed,
+                Err(failure) => {
+                    self.not_healed(failure)?;
+                    continue;
+                }
+            };
             let healed = healed.iter().filter(|rebuilt| {
                 let well = match rebuilt.outcome {
                     StreamOutcome::Rebuilt { .. } | StreamOutcome::Gone => true,
@@ -272,6 +302,15 @@ impl<P: Projection> Run<P> {
         Ok(())
     }
 
+    /// Who holds a lock for long keeps nobody from looking at the rest.
+    fn not_healed(&mut self, failure: Failure) -> Result<(), Failure> {
+        if failure.trouble() != Some(Trouble::Locked) {
+            return Err(failure);
+        }
+        self.result.not_healed = Some(failure.story());
+        Ok(())
+    }
+
     /// Checks the tables that sum up over streams.
     async fn sums(&mut self) -> Result<(), Failure> {
         // A session of its own: here unqualified names must mean the generation's tables.
@@ -281,21 +320,31 @@ impl<P: Projection> Run<P> {
         snapshot.rollback().await?;
         connection.close().await?;
         if self.options.heal && self.result.sums_differing() > 0 {
-            heal::<P>(&self.context, &[]).await?;
+            match heal::<P>(&self.context, &[]).await {
+                Ok(_) => self.result.sums_healed = true,
+                Err(failure) => self.not_healed(failure)?,
+            }
         }
         Ok(())
     }
 
-    /// Keeps the result.
-    async fn note(&mut self) -> Result<(), Failure> {
-        const NOTE: &str = "insert into orderstore.verifications \
-             (projection, generation, share, streams, drifted, healed, sums_differing) \
-             values ($1, $2, $3, $4, $5, $6, $7) on conflict (projection) do update \
+    /// Keeps the result. A sample says nothing of the streams that are not in it: what others have
+    /// found stays, until everything was looked at or a sample has healed what it found.
+    async fn note(&mut self, whole: bool) -> Result<(), Failure> {
+        const NOTE: &str = "with settled as (delete from orderstore.verifications \
+             where projection = $1 and $8 and not whole) \
+             insert into orderstore.verifications as v \
+             (projection, generation, share, streams, drifted, healed, sums_differing, whole) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (projection, whole) do update \
              set generation = excluded.generation, at = excluded.at, share = excluded.share, \
-             streams = excluded.streams, drifted = excluded.drifted, healed = excluded.healed, \
-             sums_differing = excluded.sums_differing";
-        let Verification { generation, streams, drifted, healed, .. } = self.result;
-        let sums = (self.options.sample == Sample::All).then(|| self.result.sums_differing());
+             streams = excluded.streams, healed = excluded.healed, \
+             sums_differing = excluded.sums_differing, \
+             drifted = case when v.whole or excluded.healed > 0 \
+                 or v.generation <> excluded.generation then excluded.drifted \
+                 else greatest(excluded.drifted, v.drifted - v.healed) end";
+        let Verification { generation, streams, drifted, healed, sums_healed, .. } = self.result;
+        let differing = if sums_healed { 0 } else { self.result.sums_differing() };
+        let sums = whole.then_some(differing);
         sqlx::query(NOTE)
             .bind(P::NAME.as_str())
             .bind(generation)
@@ -304,6 +353,7 @@ impl<P: Projection> Run<P> {
             .bind(drifted.cast_signed())
             .bind(healed.cast_signed())
             .bind(sums.map(u64::cast_signed))
+            .bind(whole)
             .execute(&mut self.connection)
             .await?;
         Ok(())
@@ -354,13 +404,13 @@ async fn begin<P: Projection>(
     Ok((owner, refold))
 }
 
-fn drift_of<P: Projection>(
-    owner: &str,
-    tables: Vec<String>,
-    reason: Option<String>,
-) -> Option<Drift> {
-    let stream = stream_of_owner::<P>(owner)?.to_string();
-    Some(Drift { stream, tables, reason })
+fn drift_of<P: Projection>(owner: &str, tables: Vec<String>, reason: Option<String>) -> Drift {
+    let (stream, reason) = match stream_of_owner::<P>(owner) {
+        Some(stream) => (stream.to_string(), reason),
+        // Nobody can fold such a stream, or heal it.
+        None => (format!("{}-{owner}", P::Source::CATEGORY), Some(NO_STREAM.to_owned())),
+    };
+    Drift { stream, tables, reason }
 }
 
 /// About how many streams will be looked at.

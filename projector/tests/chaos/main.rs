@@ -28,9 +28,9 @@ mod world;
 use crate::round::Game;
 
 /// So many rounds are played if nobody says otherwise …
-const ROUNDS: u32 = 72;
+const ROUNDS: u32 = 64;
 /// … so many in each world …
-const ROUNDS_OF_A_WORLD: u32 = 24;
+const ROUNDS_OF_A_WORLD: u32 = 32;
 /// … with this seed.
 const SEED: u32 = 1;
 

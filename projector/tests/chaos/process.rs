@@ -3,15 +3,19 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use private_postgres::{Binaries, Cluster};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::role;
 use crate::world::DEADLINE;
+
+/// In this time processes of Postgres notice that it is gone.
+const NOTICED: Duration = Duration::from_secs(1);
 
 /// One of the processes of a world.
 pub(crate) struct Process {
@@ -72,7 +76,7 @@ impl Process {
             // (Or it is silent, and will be.)
             Ok(Ok(said)) => said.clone(),
             Ok(Err(_)) => self.said(),
-            Err(_) => panic!("{:?} says {:?}", self.log, self.said()),
+            Err(too_late) => panic!("{}: {too_late}: {:?}", self.log.display(), self.said()),
         }
     }
 
@@ -135,14 +139,23 @@ impl Postgres {
     pub(crate) async fn kill(&mut self, part: Part) {
         let Some(cluster) = self.cluster.take() else { return };
         let pid = cluster.pid();
+        // It must not start another one that nobody knows of, and nobody would kill.
+        signal("-STOP", &[pid]).await;
         let children = children_of(pid);
         match part {
             Part::Everything => {
-                let all: Vec<String> =
-                    std::iter::once(pid).chain(children).map(|pid| pid.to_string()).collect();
-                kill(&all).await;
+                let all: Vec<i32> = std::iter::once(pid).chain(children).collect();
+                signal("-KILL", &all).await;
             }
-            Part::Postmaster => kill(&[pid.to_string()]).await,
+            Part::Postmaster => {
+                signal("-KILL", &[pid]).await;
+                let begun = Instant::now();
+                while children.iter().any(|pid| is_alive(*pid)) && begun.elapsed() < NOTICED {
+                    sleep(Duration::from_millis(5)).await;
+                }
+                // Whoever waits for a lock does not notice that its owner will not come back.
+                signal("-KILL", &children).await;
+            }
             Part::Backend(which) => {
                 let serving = |pid: &i32| {
                     let line = fs::read_to_string(format!("/proc/{pid}/cmdline"));
@@ -150,9 +163,9 @@ impl Postgres {
                 };
                 let backends: Vec<i32> = children.into_iter().filter(serving).collect();
                 if !backends.is_empty() {
-                    let backend = backends[which as usize % backends.len()];
-                    kill(&[backend.to_string()]).await;
+                    signal("-KILL", &[backends[which as usize % backends.len()]]).await;
                 }
+                signal("-CONT", &[pid]).await;
                 self.cluster = Some(cluster);
                 return;
             }
@@ -173,9 +186,13 @@ fn children_of(pid: i32) -> Vec<i32> {
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Whoever has ended meanwhile cannot be killed, and need not be.
-async fn kill(pids: &[String]) {
+fn is_alive(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Whoever has ended meanwhile hears nothing.
+async fn signal(which: &str, pids: &[i32]) {
     let mut command = Command::new("kill");
-    command.arg("-9").args(pids).stderr(Stdio::null());
+    command.arg(which).args(pids.iter().map(i32::to_string)).stderr(Stdio::null());
     command.status().await.unwrap();
 }

@@ -13,7 +13,7 @@ use crate::verdict;
 use crate::world::World;
 
 /// After so many rounds everybody comes up again, and everything is compared.
-const BETWEEN_VERDICTS: u32 = 8;
+const BETWEEN_VERDICTS: u32 = 16;
 
 /// So much has happened before anybody dies.
 const EVENTS_BEFORE: u64 = 800;
@@ -73,7 +73,7 @@ enum Victim {
 
 impl Game {
     pub(crate) async fn begin(seed: u32) -> Self {
-        let world = World::open(seed).await;
+        let world = World::open(seed);
         let postgres = Postgres::start(&world.postgres_folder()).await;
         let store = Some(world.start_store().await);
         let trade = tokio::spawn(trade(world.clone(), seed));
@@ -114,7 +114,7 @@ impl Game {
     async fn round(&mut self, number: u32) {
         self.tally.rounds += 1;
         self.revive(3).await;
-        self.hear().await;
+        self.hear();
         if self.errand.is_none() && self.dice.roll(8) > 0 {
             let errand = Errand::of(&mut self.dice, self.world.orders(), &self.world.stuck());
             let process = self.world.start_errand(errand, &self.postgres).await;
@@ -156,7 +156,7 @@ impl Game {
     }
 
     /// Whether somebody has died or complained whom nobody has killed, and how an errand has ended.
-    async fn hear(&mut self) {
+    fn hear(&mut self) {
         for process in self.projectors.iter_mut().chain([&mut self.store]).flatten() {
             let said = process.said();
             let complaint = said.complaint.is_some() || process.has_ended();
@@ -222,7 +222,7 @@ impl Game {
     async fn kill(&mut self, victim: Victim) {
         let (process, kind) = match victim {
             Victim::Errand => {
-                self.hear().await;
+                self.hear();
                 let errand = self.errand.take();
                 self.tally.errands_killed += u32::from(errand.is_some());
                 (errand.map(|(_, process)| process), 0)
@@ -247,15 +247,15 @@ impl Game {
         self.revive(4).await;
         if let Some((errand, process)) = &mut self.errand {
             let said = process.until(|said| said.ended.is_some() || said.silent).await;
-            assert!(said.ended.is_some(), "{errand} has died of itself: {:?}", process.log);
+            assert!(said.ended.is_some(), "{errand} has died of itself: {}", process.log.display());
         }
-        self.hear().await;
+        self.hear();
         self.world.quiet().await;
         let alive: Vec<i64> =
             self.projectors.iter().flatten().filter_map(|it| Some(it.id()?.into())).collect();
         verdict::pass(&self.world, &self.postgres.url, &alive).await;
         println!("  well ({:.1} s)", self.begun.elapsed().as_secs_f64());
-        self.hear().await;
+        self.hear();
         self.tally.verdicts += 1;
     }
 }

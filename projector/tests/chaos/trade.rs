@@ -32,9 +32,9 @@ pub(crate) async fn trade(world: World, seed: u32) {
                 let stuck = POISONED + u32::try_from(world.stuck().len()).unwrap();
                 let stream = order_stream(stuck);
                 world.append(&stream, &[placed(stuck)]).await;
+                world.got_stuck(stuck);
                 world.append_encoded(&stream, vec![from_the_future()]).await;
                 world.append(&stream, &[confirmed()]).await;
-                world.got_stuck(stuck);
             }
             // Later events of one that waits, or does not any more.
             1 => {

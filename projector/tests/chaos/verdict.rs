@@ -112,7 +112,7 @@ async fn settled(world: &World, url: &str, alive: &[i64]) {
         let left = sqlx::query_scalar(UNSETTLED).bind(commit).bind(prepare).bind(alive);
         let mut left: Vec<String> = left.fetch_all(&mut connection).await?;
         let files = std::fs::read_dir(world.temporary()).unwrap();
-        left.extend(files.map(|file| format!("{:?} is left over", file.unwrap().path())));
+        left.extend(files.map(|file| format!("{} is left over", file.unwrap().path().display())));
         connection.close().await?;
         Ok(left)
     })

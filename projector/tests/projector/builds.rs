@@ -277,13 +277,16 @@ async fn a_generation_that_differs_too_much_waits() {
     settled(&world, &projector).await;
     projector.stop().await;
     world.execute("update payments_g1.payments set updated_at = now()").await;
-    let options = RebuildOptions { threshold: Some(0), ..tiny(&folder) };
-    let done = rebuild(&world, options).await;
+    let done = rebuild(&world, tiny(&folder)).await;
     assert!(!done.promoted, "{done:?}");
     for one in &done.projections {
         let differs = one.projection == ProjectionName::Payments;
         assert_eq!((one.promoted, one.refusal.is_some()), (!differs, differs), "{one:?}");
+        assert_eq!(one.compared.unwrap().differing > 0, differs, "{one:?}");
     }
+    let options = RebuildOptions { compare: false, ..tiny(&folder) };
+    let done = rebuild(&world, options).await;
+    assert!(done.promoted && done.projections.iter().all(|it| it.compared.is_none()), "{done:?}");
 }
 
 #[tokio::test]

@@ -229,3 +229,21 @@ async fn sums_that_do_not_add_up_are_differences() {
     let blue = comparison.sums.iter().find(|sums| sums.generation == 1).unwrap();
     assert!(blue.tables.iter().all(|table| table.differing() == 0), "{comparison}");
 }
+
+#[tokio::test]
+async fn a_generation_that_is_being_filled_is_not_compared() {
+    let world = at_rest(0..4).await;
+    run(
+        &world,
+        "update orderstore.projections set state = 'retired' \
+         where name = 'orders' and generation = 1; \
+         update orderstore.projections set state = 'live' \
+         where name = 'orders' and generation = 2; \
+         insert into orderstore.projections select (jsonb_populate_record(p, \
+         '{\"generation\": 3, \"state\": \"building\"}')).* from orderstore.projections p \
+         where name = 'orders' and generation = 2",
+    )
+    .await;
+    let refused = diff(&world.url, world.journal.clone(), ORDERS).await;
+    assert!(matches!(refused, Err(Error::StillBuilding { generation: 3, .. })), "{refused:?}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use projector::read_model::{OrderQuery, OrderSort};
-use projector::{Error, GenerationState, ProjectionName, Rebuild, Role};
+use projector::{Error, GenerationState, Options, ProjectionName, Rebuild, Role};
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{order_id, order_stream, placed};
@@ -298,4 +298,37 @@ async fn an_old_build_keeps_its_hands_off_a_newer_version() {
     let rebuild =
         Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
     assert!(matches!(rebuild, Err(Error::NewerIsLive { projection: ORDERS })), "{rebuild:?}");
+}
+
+#[tokio::test]
+async fn an_old_build_starts_on_what_a_newer_one_has_migrated() {
+    let world = World::open().await;
+    projector::migrate(&world.url).await.unwrap();
+    world
+        .execute(
+            "insert into orderstore.migrations (version, description, success, checksum, \
+             execution_time) values (9999, 'of a newer build', true, '\\x00', 1)",
+        )
+        .await;
+    let projector = world.projector();
+    world.trade(0..4).await;
+    settled(&world, &projector).await;
+    projector::migrate(&world.url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rebuild_has_as_many_slices_as_what_it_replaces_unless_others_are_wanted() {
+    let world = World::open().await;
+    projector::migrate(&world.url).await.unwrap();
+    for (wanted, slices) in [(0, 1), (3, 3), (0, 3), (2, 2)] {
+        let options = Options { slices: wanted, ..World::options() };
+        let rebuild = Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], options).await;
+        rebuild.unwrap().finish().await.unwrap();
+        let live = "select slices::bigint from orderstore.projections \
+             where name = 'orders' and state = 'live'";
+        assert_eq!(world.number(live).await, slices);
+        let checkpoints = "select count(*) from orderstore.checkpoints c \
+             where projection = 'orders' and live";
+        assert_eq!(world.number(checkpoints).await, slices);
+    }
 }

@@ -10,8 +10,8 @@ use domain::fulfilment::{
     FulfilmentStepCompleted, FulfilmentStepFailed, FulfilmentStepParked, Outcome, Step, Work,
 };
 use domain::ids::{
-    CaptureId, Channel, CountryCode, CreditNoteId, CustomerRef, LocationCode, OrderId,
-    PartnerReference, PaymentId, PaymentToken, ReceiptId, ShipmentId, Sku,
+    CaptureId, Channel, CountryCode, CreditNoteId, CustomerRef, LocationCode, PartnerReference,
+    PaymentId, PaymentToken, ReceiptId, ShipmentId, Sku,
 };
 use domain::money::{Currency, Money};
 use domain::order::{

@@ -13,7 +13,7 @@ use domain::order::{
 };
 use domain::quantity::Quantity;
 use projector::read_model::{
-    Cursor, FulfilmentOrderQuery, OrderCount, OrderFilter, OrderQuery, OrderRow,
+    Cursor, FulfilmentOrderQuery, ListedFulfilmentOrder, OrderCount, OrderFilter, OrderQuery, OrderRow,
     OrderStatus as Status, Reader, SalesFilter, SalesTotal,
 };
 use schemas::stream_of;
@@ -364,8 +364,9 @@ async fn locations_have_to_do_what_the_orders_say() {
             loop {
                 let page = reader.fulfilment_orders(&query).await.unwrap();
                 let Some(last) = page.last() else { break };
-                query.after = Some(Cursor::of_fulfilment_order(last));
-                for row in page {
+                query.after = Some(Cursor::of_fulfilment_order(&last.row));
+                for ListedFulfilmentOrder { row, quarantined } in page {
+                    assert!(!quarantined);
                     keys.push((row.placed_at, row.id));
                     let what = (row.order_id, row.location, row.status);
                     seen.insert((what.0, what.1, what.2, row.units_open, row.units_shipped));

@@ -342,3 +342,19 @@ async fn an_order_that_was_placed_ahead_of_its_time_is_known_from_when_it_was_re
         }
     }
 }
+
+#[tokio::test]
+async fn looking_back_ends_when_it_takes_too_long() {
+    let (world, reader, pasts) = lived(2).await;
+    // Whatever takes so long: here it is somebody who keeps the table to themselves.
+    let mut other = world.connection().await;
+    let lock = "begin; lock table orders_g1.order_timeline in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
+    let (query, time) = (OrderQuery::default(), pasts[0].times[0]);
+    let (listed, counted) = tokio::join!(
+        reader.orders_then(&query, time),
+        reader.orders_count_then(&query.filter, time, 10)
+    );
+    assert!(matches!(listed, Err(Error::TooBroad)), "{listed:?}");
+    assert!(matches!(counted, Err(Error::TooBroad)), "{counted:?}");
+}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::ids::{CaptureId, PaymentId};
 use domain::payment::{Payment, PaymentAuthorised, PaymentCaptureFailed, PaymentEvent};
 use projector::quarantine::{self, Skip, Tried, Waiting, Which};
-use projector::read_model::{OrderFulfilmentStatus, OrderRow, OrderStatus};
+use projector::read_model::{OrderFulfilmentStatus, OrderQuery, OrderRow, OrderStatus};
 use projector::{
     Error, Options, ProjectionName, Rebuild, Sample, StreamOutcome, Verification, VerifyOptions,
 };
@@ -363,4 +363,23 @@ async fn of_many_events_the_one_that_the_database_refuses_is_found() {
     let rebuild = Rebuild::start(&world.url, journal, &[PAYMENTS], options).await.unwrap();
     rebuild.finish().await.unwrap();
     assert_eq!(world.dump().await, live);
+}
+
+#[tokio::test]
+async fn an_order_that_is_stuck_behind_a_skipped_event_is_marked_in_its_timeline() {
+    let world = World::open().await;
+    let projector = world.projector();
+    world.append(&order_stream(1), &[placed(1)]).await;
+    world.append_encoded(&order_stream(1), vec![from_the_future()]).await;
+    world.append_encoded(&order_stream(1), vec![from_the_future()]).await;
+    settled(&world, &projector).await;
+    skip(&world, ORDERS, &order_stream(1), 1).await.unwrap();
+    let row = order(&world, 1).await;
+    assert_eq!((row.revision, row.quarantined), (1, true));
+    let timeline = world.reader().timeline(order_id(1).0, None, 10).await.unwrap();
+    let marks: Vec<_> = timeline.iter().map(|it| (it.then.revision, it.quarantined)).collect();
+    assert_eq!(marks, [(0, true)]);
+    let time = timeline[0].then.recorded_at;
+    let then = world.reader().orders_then(&OrderQuery::default(), time).await.unwrap();
+    assert_eq!(then, timeline);
 }

@@ -76,7 +76,7 @@ async fn a_generation_that_waits_is_promoted_by_hand_if_it_does_not_differ_too_m
     let building = [(1, GenerationState::Live), (2, GenerationState::Building)];
     assert_eq!(states(&world).await, building);
     world.execute("update orders_g2.orders set channel = 'market' where status = 'pending'").await;
-    let refused = promote(&world, Some(0)).await.unwrap_err();
+    let refused = promote(&world, None).await.unwrap_err();
     assert!(refused.to_string().contains("orders: 0 added, 0 removed"), "{refused}");
     let Error::TooDifferent { comparison, .. } = refused else { panic!("{refused}") };
     assert!(comparison.differing() > 0);
@@ -185,4 +185,98 @@ async fn what_was_replaced_is_dropped_when_its_time_is_over_or_by_hand() {
     eventually("dropped", ask, |states| states[..] == [(4, GenerationState::Live)]).await;
     settled(&world, &projector).await;
     assert!(is_readable(&world, 1).await);
+}
+
+/// Somebody who reads the views with a role and a view of their own.
+async fn a_reader_of_their_own(world: &World) {
+    // Roles belong to the whole cluster, which other tests share.
+    let role = "do $$ begin create role till nologin; \
+         exception when duplicate_object or unique_violation then null; end $$";
+    for statement in [
+        role,
+        "grant select on read_model.orders to till",
+        "create schema of_others",
+        "create view of_others.report as select id, status from read_model.orders",
+    ] {
+        world.execute(statement).await;
+    }
+}
+
+const MAY_READ: &str =
+    "select has_table_privilege('till', 'read_model.orders', 'select')::int::bigint";
+
+#[tokio::test]
+async fn what_others_have_made_of_the_views_outlives_a_promotion() {
+    let world = World::open().await;
+    let projector = world.projector();
+    world.trade(0..4).await;
+    settled(&world, &projector).await;
+    a_reader_of_their_own(&world).await;
+    rebuilt(&world, true).await;
+    until(&projector, ORDERS, |status| status.generation == Some(2)).await;
+    let at = world.append(&order_stream(50), &[placed(50)]).await;
+    until(&projector, ORDERS, |status| status.position >= at).await;
+    assert_eq!(world.number("select count(*) from of_others.report").await, 5);
+    assert_eq!(world.number(MAY_READ).await, 1);
+    rollback(&world, false).await.unwrap();
+    assert_eq!(world.number("select count(*) from of_others.report").await, 5);
+    assert_eq!(world.number(MAY_READ).await, 1);
+}
+
+#[tokio::test]
+async fn views_that_have_to_be_dropped_are_not_while_others_rest_on_them() {
+    let world = World::open().await;
+    let projector = world.projector();
+    world.trade(0..4).await;
+    settled(&world, &projector).await;
+    a_reader_of_their_own(&world).await;
+    rebuilt(&world, false).await;
+    // Of a version with other columns.
+    world
+        .execute(
+            "update orderstore.projections set views = replace(views, \
+             'create view read_model.orders as select * from', \
+             'create view read_model.orders as select 1 as first, * from') \
+             where name = 'orders' and generation = 2",
+        )
+        .await;
+    let refused = promote(&world, None).await.unwrap_err();
+    assert!(matches!(refused, Error::ViewsInTheWay { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("of_others.report"), "{refused}");
+    assert!(is_readable(&world, 1).await);
+
+    world.execute("drop view of_others.report").await;
+    promote(&world, None).await.unwrap();
+    assert_eq!(world.number("select sum(first)::bigint from read_model.orders").await, 4);
+    assert_eq!(world.number(MAY_READ).await, 1);
+    until(&projector, ORDERS, |status| status.generation == Some(2)).await;
+    rollback(&world, false).await.unwrap();
+    assert!(is_readable(&world, 1).await);
+    assert_eq!(world.number(MAY_READ).await, 1);
+}
+
+#[tokio::test]
+async fn a_generation_that_was_there_before_its_views_were_noted_can_be_rolled_back_to() {
+    let world = World::open().await;
+    let projector = world.projector();
+    world.trade(0..4).await;
+    settled(&world, &projector).await;
+    projector.stop().await;
+    // Of a version with other tables, too: this build's views would not fit.
+    for statement in [
+        "drop view read_model.order_timeline",
+        "alter table orders_g1.order_timeline rename to order_story",
+        "create view read_model.order_story as select * from orders_g1.order_story",
+        "update orderstore.projections set views = null \
+         where name = 'orders' and generation = 1",
+    ] {
+        world.execute(statement).await;
+    }
+    rebuilt(&world, true).await;
+    let views = "select count(*) from pg_views where schemaname = 'read_model' \
+         and viewname in ('order_timeline', 'order_story')";
+    assert_eq!(world.number(views).await, 1);
+    rollback(&world, true).await.unwrap();
+    assert!(world.number("select count(*) from read_model.order_story").await > 0);
+    assert_eq!(world.number(views).await, 1);
 }

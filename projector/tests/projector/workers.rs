@@ -285,3 +285,32 @@ async fn a_bad_address_is_refused_without_repeating_it() {
     let error = refused.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
+
+#[tokio::test]
+async fn who_was_killed_is_not_named_as_working() {
+    let world = World::open().await;
+    let projector = world.projector();
+    settled(&world, &projector).await;
+    let named = async || {
+        let status = projector::status(&world.url, &world.journal).await.unwrap();
+        let slices = status.iter().flat_map(|status| &status.slices);
+        let named = slices.filter(|slice| slice.worker.is_some()).count();
+        let watched = world.reader().slices().await.unwrap();
+        assert_eq!(watched.iter().filter(|slice| slice.held).count(), named);
+        named
+    };
+    assert_eq!(named().await, 6);
+    projector.stop().await;
+    assert_eq!(named().await, 0);
+    // A process that is killed leaves its name behind, its sessions go with it.
+    world
+        .execute("update orderstore.checkpoints set holder = gen_random_uuid(), session = 1")
+        .await;
+    assert_eq!(named().await, 0);
+    // One whose machine has gone only falls silent.
+    world.execute("update orderstore.checkpoints set session = null").await;
+    world.execute("update orderstore.checkpoints set updated_at = now() - interval '4 s'").await;
+    assert_eq!(named().await, 6);
+    world.execute("update orderstore.checkpoints set updated_at = now() - interval '6 s'").await;
+    assert_eq!(named().await, 0);
+}

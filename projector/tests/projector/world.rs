@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) url: String,
     server_url: String,
     database: String,
-    _store: embedded_store::Server,
+    store: embedded_store::Server,
 }
 
 impl World {
@@ -53,7 +53,7 @@ impl World {
         let options = journal::Options::new(address).with_deadline(Duration::from_secs(20));
         let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
         let server_url = server_url.to_owned();
-        let world = Self { journal, url, server_url, database, _store: store };
+        let world = Self { journal, url, server_url, database, store };
         world.create_database().await;
         world
     }
@@ -144,6 +144,16 @@ impl World {
     ) -> Position {
         let last = self.journal.read_last(stream, 1).await.unwrap();
         let revision = last.last().map(|event| event.revision);
+        self.append_after(revision, stream, events).await
+    }
+
+    /// Appends `events` behind the event of this revision, whoever wrote that.
+    pub(crate) async fn append_after(
+        &self,
+        revision: Option<u64>,
+        stream: &StreamName,
+        events: Vec<Encoded>,
+    ) -> Position {
         let first = revision.map_or(0, |revision| revision + 1);
         let proposed = (first..).zip(events).map(|(revision, encoded)| Proposed {
             event_id: ids::new_id(),
@@ -152,6 +162,15 @@ impl World {
         });
         let expected = ExpectedRevision::after(revision);
         self.journal.append(stream, expected, proposed.collect()).await.unwrap().position
+    }
+
+    /// Somebody else appends an event to `stream` that is none of ours.
+    pub(crate) async fn append_foreign(&self, stream: &StreamName) {
+        let address = self.store.connection_string().parse().unwrap();
+        let foreigner = eventstore::Client::new(address).unwrap();
+        let event = eventstore::EventData::json("their-event", &"data").unwrap();
+        let any = eventstore::AppendToStreamOptions::default();
+        Box::pin(foreigner.append_to_stream(stream.as_str(), &any, event)).await.unwrap();
     }
 
     /// Every row of every table that is live, and the quarantine, as text.

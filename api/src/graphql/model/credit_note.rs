@@ -101,6 +101,14 @@ impl CreditNote {
         }
     }
 
+    /// Whether a later event could not be understood: what is shown is right, but may be out of date.
+    async fn quarantined(&self) -> bool {
+        match &self.source {
+            Source::Row(row) => row.quarantined,
+            Source::Aggregate(_) => false,
+        }
+    }
+
     /// When it was issued.
     async fn issued_at(&self) -> DateTime<Utc> {
         match &self.source {

@@ -2,7 +2,7 @@
 
 use async_graphql::{ComplexObject, Context, Error, SimpleObject};
 use chrono::{DateTime, Utc};
-use projector::read_model::FulfilmentOrderRow;
+use projector::read_model::ListedFulfilmentOrder;
 use uuid::Uuid;
 
 use super::{FulfilmentOrderStatus, Order, small};
@@ -27,10 +27,13 @@ pub(crate) struct FulfilmentTask {
     placed_at: DateTime<Utc>,
     /// The order.
     order_id: Uuid,
+    /// Whether a later event of the order could not be understood: what is shown is right, but may be
+    /// out of date.
+    quarantined: bool,
 }
 
-impl From<FulfilmentOrderRow> for FulfilmentTask {
-    fn from(row: FulfilmentOrderRow) -> Self {
+impl From<ListedFulfilmentOrder> for FulfilmentTask {
+    fn from(ListedFulfilmentOrder { row, quarantined }: ListedFulfilmentOrder) -> Self {
         Self {
             id: row.id,
             location: row.location,
@@ -39,6 +42,7 @@ impl From<FulfilmentOrderRow> for FulfilmentTask {
             units_shipped: small(row.units_shipped),
             placed_at: row.placed_at,
             order_id: row.order_id,
+            quarantined,
         }
     }
 }

@@ -82,6 +82,11 @@ impl Order {
         Self { quarantined, ..self }
     }
 
+    /// Whether a later event is known that could not be understood.
+    pub(crate) const fn is_quarantined(&self) -> bool {
+        self.quarantined
+    }
+
     pub(crate) const fn order_id(&self) -> OrderId {
         self.id
     }

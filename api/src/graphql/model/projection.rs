@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
-use projector::read_model::{Freshness, ProjectionName, SliceState};
+use projector::read_model::{Freshness, ProjectionName, SliceState, Verified};
 
 use super::small;
 use crate::graphql::scalars::BigInt;
@@ -53,8 +53,23 @@ pub(crate) struct ProjectionGeneration {
     phase: Option<String>,
     /// Streams that it does not follow because of an event that it cannot fold.
     quarantined_streams: i32,
+    /// What came of folding its streams again and comparing their rows; none if nobody has.
+    verified: Option<ProjectionVerified>,
     /// Its slices: each has its part of the streams.
     slices: Vec<ProjectionSlice>,
+}
+
+/// What came of verifying a generation.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ProjectionVerified {
+    /// How many seconds ago.
+    seconds_ago: i32,
+    /// Streams that were folded again then.
+    streams: BigInt,
+    /// Streams whose rows were wrong and that nobody has healed.
+    drifted: BigInt,
+    /// Rows of sums that are wrong; none if nobody looked.
+    sums_differing: Option<BigInt>,
 }
 
 /// A part of the streams of a generation.
@@ -73,12 +88,17 @@ pub(crate) struct ProjectionSlice {
     /// How long ago the first event was recorded that it has not come to yet; 0 at the end of the log.
     /// None while it is being built, and when the event store does not say.
     lag_milliseconds: Option<i32>,
+    /// Distance to the end of the log in its own unit: events in the embedded store, bytes in
+    /// EventStoreDB. None as above.
+    lag_positions: Option<BigInt>,
     /// Events that were folded since it was created.
     events_applied: BigInt,
     /// Events that came again and were dropped.
     duplicates_dropped: BigInt,
     /// Gaps that were filled from their streams. Anything but 0 means that events were skipped.
     gaps_healed: BigInt,
+    /// How often a stream was quarantined since it was created.
+    streams_quarantined: BigInt,
 }
 
 impl Projection {
@@ -110,7 +130,20 @@ impl ProjectionGeneration {
             state: first.state.into(),
             phase: first.phase.clone(),
             quarantined_streams: small(first.quarantined),
+            verified: first.verified.map(ProjectionVerified::new),
             slices: slices.iter().map(|slice| ProjectionSlice::new(slice, lags)).collect(),
+        }
+    }
+}
+
+impl ProjectionVerified {
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough")]
+    fn new(verified: Verified) -> Self {
+        Self {
+            seconds_ago: small(verified.seconds_ago as i64),
+            streams: verified.streams.into(),
+            drifted: verified.drifted.into(),
+            sums_differing: verified.sums_differing.map(Into::into),
         }
     }
 }
@@ -127,7 +160,9 @@ impl ProjectionSlice {
             lag_milliseconds: lag.map(|lags| small(lags.milliseconds(slice))),
             events_applied: slice.tally.events_applied.into(),
             duplicates_dropped: slice.tally.duplicates_dropped.into(),
+            lag_positions: lag.map(|lags| lags.positions(slice).cast_signed().into()),
             gaps_healed: slice.tally.gaps_healed.into(),
+            streams_quarantined: slice.tally.streams_quarantined.into(),
         }
     }
 }

@@ -48,10 +48,12 @@ pub(crate) struct OrderMoment {
     holds: Vec<String>,
     /// Words that it was sorted by.
     tags: Vec<String>,
+    /// Whether it is the last that is known, and a later one could not be understood.
+    quarantined: bool,
 }
 
 impl From<OrderThen> for OrderMoment {
-    fn from(OrderThen { currency, then, .. }: OrderThen) -> Self {
+    fn from(OrderThen { currency, then, quarantined, .. }: OrderThen) -> Self {
         let money = |minor| Money::from_minor(minor, &currency);
         Self {
             revision: small(then.revision),
@@ -71,6 +73,7 @@ impl From<OrderThen> for OrderMoment {
             country: CountryCode(then.country),
             holds: then.holds.unwrap_or_default(),
             tags: then.tags.unwrap_or_default(),
+            quarantined,
         }
     }
 }

@@ -45,6 +45,6 @@ impl FulfilmentOrders {
         };
         let rows = Services::of(ctx).reader.fulfilment_orders(&query).await;
         let rows = rows.map_err(|cause| read_error(ctx, &cause))?;
-        Ok(page.answer(rows, |row| Cursor::of_fulfilment_order(row).to_string(), Into::into))
+        Ok(page.answer(rows, |it| Cursor::of_fulfilment_order(&it.row).to_string(), Into::into))
     }
 }

@@ -73,7 +73,9 @@ impl Orders {
     /// shown as they were then; orders that have moved on since are folded from their own events, and
     /// payments' records and processes are those of now. Needs the scope `orders:read`.
     #[graphql(complexity = "1 + usize::try_from(first).unwrap_or(0).min(100) * (child_complexity \
-                            + if as_of.is_some() { 5 } else { 0 })")]
+                            + if as_of.is_some() { 5 } else { 0 }) \
+                            + if as_of.is_some() { 500 } else { 0 }")]
+    #[expect(clippy::too_many_arguments, reason = "they are arguments of the query")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +85,9 @@ impl Orders {
         #[graphql(desc = "How to sort them.")] order_by: Option<OrderOrder>,
         #[graphql(
             desc = "As they were known then, by the events recorded by that time; as they are, when \
-                    left out. Give the same time for every page."
+                    left out. Give the same time for every page. Events that the read model has not \
+                    come to yet are missing: for a time that is not long ago give `atLeast`, too. \
+                    QUERY_TOO_EXPENSIVE when too many orders have to be looked at: narrow `where`."
         )]
         as_of: Option<DateTime<Utc>>,
         #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
@@ -103,7 +107,7 @@ impl Orders {
     }
 
     /// How many orders there are, or were, counted up to a limit. Needs the scope `orders:read`.
-    #[graphql(complexity = "20 + child_complexity")]
+    #[graphql(complexity = "20 + child_complexity + if as_of.is_some() { 1_000 } else { 0 }")]
     async fn orders_count(
         &self,
         ctx: &Context<'_>,
@@ -111,7 +115,9 @@ impl Orders {
         #[graphql(desc = "How far to count, from 1 to 100000.", default = 10_000)] limit: i32,
         #[graphql(
             desc = "As they were known then, by the events recorded by that time; as they are, when \
-                    left out."
+                    left out. Events that the read model has not come to yet are missing: for a time \
+                    that is not long ago give `atLeast`, too. QUERY_TOO_EXPENSIVE when too many \
+                    orders have to be looked at: narrow `where`."
         )]
         as_of: Option<DateTime<Utc>>,
         #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]

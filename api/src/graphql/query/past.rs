@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::time::Duration;
 
 use async_graphql::{Context, Error};
 use chrono::{DateTime, Utc};
 use domain::Decider as _;
 use domain::ids::OrderId;
-use domain::order::{self as domain_order, OrderState, PlacedOrder};
+use domain::order::{self as domain_order, OrderEvent, OrderState, PlacedOrder};
 use futures::{StreamExt, TryStreamExt, stream};
 use journal::Recorded;
-use projector::read_model::OrderThen;
-use schemas::stream_of;
+use projector::read_model::{self, OrderThen};
+use schemas::{StreamName, stream_of};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::order::AsOfInput;
@@ -25,37 +27,64 @@ const IN_ONE_GO: usize = 8;
 /// Streams that are read at the same time for one page.
 const AT_ONCE: usize = 16;
 
+/// So long an order waits to hear which of its events are skipped: it is shown without Postgres, too.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// The order as it was then; `None` when it had not been placed. A revision that it has not reached
-/// yet is the order as it is.
+/// yet is the order as it is. What is skipped is left out, if Postgres is there to say what that is.
 pub(super) async fn order(
     ctx: &Context<'_>,
     id: OrderId,
     as_of: AsOfInput,
 ) -> Result<Option<Order>, Error> {
-    fold(ctx, id, &Until::read(as_of)?, &[]).await
+    let until = Until::read(as_of)?;
+    let skipped = timeout(PATIENCE, skipped(ctx, &[id.0])).await;
+    let skipped = match skipped {
+        Ok(Ok(mut skipped)) => skipped.remove(&id.0).unwrap_or_default(),
+        Ok(Err(read_model::Error::Unavailable(_) | read_model::Error::NotReady(_))) | Err(_) => {
+            tracing::warn!(%id, "shown as it was without knowing what is skipped of it");
+            vec![]
+        }
+        Ok(Err(cause)) => return Err(read_error(ctx, &cause)),
+    };
+    fold(ctx, id, &until, &skipped).await
 }
 
-/// The same, without the events that are passed over.
+/// The same, without the events that are skipped. Where an event cannot be understood, the order
+/// before it, as quarantined.
 async fn fold(
     ctx: &Context<'_>,
     id: OrderId,
     until: &Until,
-    passed_over: &[u64],
+    skipped: &[u64],
 ) -> Result<Option<Order>, Error> {
     let mut walk = Walk::new(ctx, id);
     let mut last = None;
     // Recorded later than one behind them: clocks differ a little.
     let mut ahead = vec![];
-    while let Some(event) = walk.next().await? {
-        if passed_over.contains(&event.revision) {
+    let (mut unreadable, mut quarantined) = (false, false);
+    while !until.is_before(walk.next) && !quarantined {
+        let event = match walk.read().await? {
+            Met::Event(event) => *event,
+            Met::Unreadable(revision) => {
+                unreadable |= !skipped.contains(&revision);
+                continue;
+            }
+            Met::End => break,
+        };
+        if skipped.contains(&event.revision) {
             continue;
         }
         if until.includes(&event) {
-            for earlier in ahead.drain(..) {
-                walk.apply(&earlier)?;
+            ahead.push(event);
+            for event in ahead.drain(..) {
+                // What cannot be read is in the way as soon as there is something behind it.
+                quarantined = unreadable || !walk.understands(&event);
+                if quarantined {
+                    break;
+                }
+                last = Some(event);
             }
-            walk.apply(&event)?;
-            last = Some(event);
         } else if until.is_final(last.as_ref()) {
             break;
         } else {
@@ -64,7 +93,8 @@ async fn fold(
     }
     Ok(last.and_then(|event| {
         let placed = walk.order()?.clone();
-        Some(Order::at(id, placed, event.revision, Some(event.metadata.recorded_at)))
+        let order = Order::at(id, placed, event.revision, Some(event.metadata.recorded_at));
+        Some(order.with_quarantine(quarantined))
     }))
 }
 
@@ -88,42 +118,41 @@ pub(super) async fn orders(
             (row, placed)
         })
         .collect();
-    let passed_over = passed_over(ctx, &known).await?;
+    let changed = known.iter().filter(|(_, placed)| placed.is_none());
+    let changed: Vec<Uuid> = changed.map(|(row, _)| row.id).collect();
+    let skipped = skipped(ctx, &changed).await.map_err(|cause| read_error(ctx, &cause))?;
     let orders = known.into_iter().map(|(row, placed)| {
-        let passed_over = passed_over.get(&row.id).map_or(&[][..], Vec::as_slice);
+        let skipped = skipped.get(&row.id).map_or(&[][..], Vec::as_slice);
         async move {
             let id = OrderId(row.id);
             let (revision, recorded_at) = (row.then.revision.unsigned_abs(), row.then.recorded_at);
-            let order = match placed {
-                Some(placed) => Order::at(id, placed, revision, Some(recorded_at)),
-                None => {
-                    let folded = fold(ctx, id, &Until::Revision(revision), passed_over).await?;
-                    folded.ok_or_else(|| internal(ctx, &Missing { id }))?
-                }
+            let order = if let Some(placed) = placed {
+                Order::at(id, placed, revision, Some(recorded_at))
+            } else {
+                let folded = fold(ctx, id, &Until::Revision(revision), skipped).await?;
+                folded.ok_or_else(|| internal(ctx, &Missing { id }))?
             };
-            let order = order.with_quarantine(row.quarantined);
+            let quarantined = row.quarantined || order.is_quarantined();
+            let order = order.with_quarantine(quarantined);
             Ok::<_, Error>((row, order))
         }
     });
     stream::iter(orders).buffered(AT_ONCE).try_collect().await
 }
 
-/// The events that are passed over in the streams of those that have to be folded.
-async fn passed_over(
+/// The events of these orders that are skipped.
+async fn skipped(
     ctx: &Context<'_>,
-    orders: &[(OrderThen, Option<PlacedOrder>)],
-) -> Result<HashMap<Uuid, Vec<u64>>, Error> {
-    let ids = orders.iter().filter(|(_, placed)| placed.is_none()).map(|(row, _)| row.id);
-    let ids: Vec<Uuid> = ids.collect();
-    let mut passed_over: HashMap<Uuid, Vec<u64>> = HashMap::new();
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<u64>>, read_model::Error> {
+    let mut skipped: HashMap<Uuid, Vec<u64>> = HashMap::new();
     if ids.is_empty() {
-        return Ok(passed_over);
+        return Ok(skipped);
     }
-    let skipped = Services::of(ctx).reader.skipped_events_of(&ids).await;
-    for (id, revision) in skipped.map_err(|cause| read_error(ctx, &cause))? {
-        passed_over.entry(id).or_default().push(revision.unsigned_abs());
+    for (id, revision) in Services::of(ctx).reader.skipped_events_of(ids).await? {
+        skipped.entry(id).or_default().push(revision.unsigned_abs());
     }
-    Ok(passed_over)
+    Ok(skipped)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +184,11 @@ impl Until {
         }
     }
 
+    /// Whether the event of this revision, and all behind it, come later.
+    fn is_before(&self, revision: u64) -> bool {
+        matches!(self, Self::Revision(last) if revision > *last)
+    }
+
     /// Whether nothing behind an event that is not included can be. `last` is the last one that was.
     fn is_final(&self, last: Option<&Recorded>) -> bool {
         match self {
@@ -165,11 +199,22 @@ impl Until {
     }
 }
 
+/// What a walk comes to.
+enum Met {
+    Event(Box<Recorded>),
+    /// An event, of this revision, that is not ours. The walk goes on behind it.
+    Unreadable(u64),
+    End,
+}
+
 /// Goes through the stream of an order, event by event. The order is folded only where it is asked
 /// for, and in place.
 pub(super) struct Walk<'a> {
     ctx: &'a Context<'a>,
+    stream: StreamName,
     events: journal::EventStream,
+    /// The revision of the event that comes next.
+    next: u64,
     state: OrderState,
     seen: usize,
 }
@@ -178,25 +223,59 @@ impl<'a> Walk<'a> {
     pub(super) fn new(ctx: &'a Context<'a>, id: OrderId) -> Self {
         let stream = stream_of::<domain_order::Order>(&id);
         let events = Services::of(ctx).journal.read(&stream, 0);
-        Self { ctx, events, state: domain_order::Order::initial(), seen: 0 }
+        Self { ctx, stream, events, next: 0, state: domain_order::Order::initial(), seen: 0 }
     }
 
     /// The next event, which the order does not know of yet.
     pub(super) async fn next(&mut self) -> Result<Option<Recorded>, Error> {
+        self.try_next().await.map_err(|cause| store_error(self.ctx, &cause))
+    }
+
+    async fn try_next(&mut self) -> Result<Option<Recorded>, journal::Error> {
         self.seen += 1;
         if self.seen.is_multiple_of(IN_ONE_GO) {
             tokio::task::yield_now().await;
         }
-        self.events.try_next().await.map_err(|cause| store_error(self.ctx, &cause))
+        let event = self.events.try_next().await?;
+        if let Some(event) = &event {
+            self.next = event.revision + 1;
+        }
+        Ok(event)
+    }
+
+    /// The same, past what is not ours.
+    async fn read(&mut self) -> Result<Met, Error> {
+        match self.try_next().await {
+            Ok(Some(event)) => Ok(Met::Event(Box::new(event))),
+            Ok(None) => Ok(Met::End),
+            Err(journal::Error::Foreign { revision, .. }) => {
+                self.next = revision + 1;
+                self.events = Services::of(self.ctx).journal.read(&self.stream, self.next);
+                Ok(Met::Unreadable(revision))
+            }
+            Err(cause) => Err(store_error(self.ctx, &cause)),
+        }
     }
 
     /// Moves the order on.
     pub(super) fn apply(&mut self, event: &Recorded) -> Result<(), Error> {
-        let said: domain_order::OrderEvent =
-            event.decode().map_err(|cause| internal(self.ctx, &cause))?;
-        let before = mem::replace(&mut self.state, domain_order::Order::initial());
-        self.state = domain_order::Order::evolve(before, &said);
+        let said = event.decode().map_err(|cause| internal(self.ctx, &cause))?;
+        self.evolve(&said);
         Ok(())
+    }
+
+    /// Moves the order on, if the event can be understood.
+    fn understands(&mut self, event: &Recorded) -> bool {
+        let said = event.decode();
+        if let Ok(said) = &said {
+            self.evolve(said);
+        }
+        said.is_ok()
+    }
+
+    fn evolve(&mut self, said: &OrderEvent) {
+        let before = mem::replace(&mut self.state, domain_order::Order::initial());
+        self.state = domain_order::Order::evolve(before, said);
     }
 
     /// The order after what was applied so far.

@@ -20,7 +20,8 @@ impl Projections {
         let generations = ctx.look_ahead().field("generations");
         let slices = if generations.exists() { reader.slices().await } else { Ok(vec![]) };
         let slices = slices.map_err(|cause| read_error(ctx, &cause))?;
-        let asks = generations.field("slices").field("lagMilliseconds").exists();
+        let slice = generations.field("slices");
+        let asks = slice.field("lagMilliseconds").exists() || slice.field("lagPositions").exists();
         let lags = if asks { Lags::read(journal, &slices).await } else { None };
         let mut projections = Vec::new();
         for name in ProjectionName::ALL {
@@ -32,6 +33,7 @@ impl Projections {
                     | read_model::Error::BadAddress
                     | read_model::Error::ForeignCursor
                     | read_model::Error::NotInThePast(_)
+                    | read_model::Error::TooBroad
                     | read_model::Error::Failed(_)),
                 ) => return Err(read_error(ctx, &cause)),
             };

@@ -32,7 +32,7 @@ impl Diff {
         } else {
             say(comparison.to_string().trim_end());
         }
-        Ok(if comparison.differing() == 0 { ExitCode::SUCCESS } else { not_well() })
+        Ok(if comparison.differing_at_most() == 0 { ExitCode::SUCCESS } else { not_well() })
     }
 }
 
@@ -42,7 +42,8 @@ impl Diff {
 pub(super) struct Promote {
     /// Which projection
     projection: ProjectionName,
-    /// Compares first, and refuses when more rows differ: a number, or a share such as 0.1%
+    /// Refuses when more rows differ: a number, or a share such as 0.1%. Default: none may of the
+    /// same version, any number of a new one
     #[arg(long, value_name = "ROWS|SHARE")]
     max_differing: Option<Limit>,
     /// As one JSON object

@@ -38,7 +38,7 @@ impl Plan {
         if let Some(mib) = self.memory {
             options.memory_bytes = (mib as usize) << 20;
         }
-        options.spill_dir = self.spill_dir.unwrap_or(options.spill_dir);
+        options.spill_dir = self.stores.spill_dir(self.spill_dir)?;
         let names = self.names.chosen();
         let planned = projector::plan(&database, &journal, &names, &options).await?;
         if self.json {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use journal::Journal;
-use projector::{Phase, Progress, ProjectionName, Rebuild, RebuildOptions};
+use projector::{Compared, Phase, Progress, ProjectionName, Rebuild, RebuildOptions};
 use schemas::StreamName;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -44,15 +44,20 @@ pub(super) struct RebuildCommand {
     /// How much memory events may take before they go to the disk, in MiB
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..))]
     memory: Option<u32>,
-    /// Where events go to that are too many for the memory. Default: the system's temporary folder
+    /// Where events go to that are too many for the memory. Default: the data directory if a store
+    /// runs there, else the system's temporary folder, which may itself be memory
     #[arg(long, value_name = "FOLDER", env = "ORDERSTORE_SPILL_DIR")]
     spill_dir: Option<PathBuf>,
     /// Leaves the new generations beside the live ones, for `diff` and `promote`
     #[arg(long)]
     no_promote: bool,
-    /// Does not promote a generation of which more rows differ from the live one
+    /// Does not promote a generation of which more rows differ from the live one. Default: none may
+    /// of the same version, any number of a new one
     #[arg(long, value_name = "ROWS")]
     threshold: Option<u64>,
+    /// Promotes without having compared the new generation with the live one
+    #[arg(long, conflicts_with = "threshold")]
+    no_compare: bool,
     /// Begins anew, although one was left half done
     #[arg(long)]
     restart: bool,
@@ -87,7 +92,7 @@ impl RebuildCommand {
     ) -> anyhow::Result<ExitCode> {
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let build = tokio::select! {
-            build = Rebuild::start(database, journal, names, self.options()) => build?,
+            build = Rebuild::start(database, journal, names, self.options()?) => build?,
             _ = &mut interrupted => return Ok(self.interrupted(names)),
         };
         let mut shown = Shown::new(self.json);
@@ -108,17 +113,18 @@ impl RebuildCommand {
         self.report(&built.progress)
     }
 
-    fn options(&self) -> RebuildOptions {
+    fn options(&self) -> anyhow::Result<RebuildOptions> {
         let default = RebuildOptions::default();
-        RebuildOptions {
+        Ok(RebuildOptions {
             max_lag: self.max_lag.map_or(default.max_lag, Duration::from_millis),
             memory_bytes: self.memory.map_or(default.memory_bytes, |mib| (mib as usize) << 20),
-            spill_dir: self.spill_dir.clone().unwrap_or_else(|| default.spill_dir.clone()),
+            spill_dir: self.stores.spill_dir(self.spill_dir.clone())?,
             promote: !self.no_promote,
+            compare: !self.no_compare,
             threshold: self.threshold,
             restart: self.restart,
             ..default
-        }
+        })
     }
 
     fn interrupted(&self, names: &[ProjectionName]) -> ExitCode {
@@ -155,6 +161,8 @@ struct LastLine {
     events_per_second: u64,
     peak_rss_bytes: u64,
     promoted: bool,
+    differing: Option<u64>,
+    not_compared: Option<u64>,
     run: i64,
     event_bytes: u64,
     spilled_bytes: u64,
@@ -173,11 +181,18 @@ fn last_line(progress: &Progress) -> serde_json::Result<String> {
             "events": it.events,
             "rows": it.rows,
             "quarantined": it.quarantined,
-            "gapsHealed": it.gaps_healed,
+            "gaps_healed": it.gaps_healed,
             "promoted": it.promoted,
+            "compared": it.compared.map(|Compared { rows, differing, not_compared }| {
+                json!({ "rows": rows, "differing": differing, "not_compared": not_compared })
+            }),
             "refusal": it.refusal,
         })
     });
+    // Of those that were compared; none if nothing was.
+    let sum = |of: fn(Compared) -> u64| {
+        progress.projections.iter().filter_map(|it| it.compared.map(of)).reduce(|a, b| a + b)
+    };
     serde_json::to_string(&LastLine {
         events,
         rows: progress.rows,
@@ -185,6 +200,8 @@ fn last_line(progress: &Progress) -> serde_json::Result<String> {
         events_per_second: rate(events, seconds),
         peak_rss_bytes: progress.peak_rss_bytes,
         promoted: progress.projections.iter().all(|it| it.promoted),
+        differing: sum(|compared| compared.differing),
+        not_compared: sum(|compared| compared.not_compared),
         run: progress.run,
         event_bytes: progress.event_bytes,
         spilled_bytes: progress.spilled_bytes,
@@ -217,6 +234,11 @@ fn say_report(progress: &Progress, left_for_promotion: bool) {
             "{name}: generation {generation} {state}; {} events, {} rows",
             one.events, one.rows
         ));
+        if let Some(Compared { rows, differing, not_compared }) = one.compared {
+            say(format_args!(
+                "{name}: compared with the live one: {differing} of {rows} rows differ, {not_compared} streams could not be compared"
+            ));
+        }
         if one.quarantined > 0 {
             say(format_args!(
                 "{name}: {} streams wait because of an event that cannot be folded; see `orderstore projections quarantine list`",

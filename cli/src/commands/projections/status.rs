@@ -1,10 +1,11 @@
 //! `orderstore projections list` and `status`: what there is, and how far it is.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::Table;
-use projector::{GenerationState, ProjectionName, ProjectionStatus, SliceStatus};
+use projector::{ProjectionName, ProjectionStatus, SliceStatus};
 use serde_json::{Value, json};
 
 use super::shown::duration;
@@ -18,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// What clears a terminal: cursor to the top left, and nothing below it.
 const CLEAR: &str = "\x1b[H\x1b[J";
 
-/// Lists the projections: what they are folded from, and what readers see of them
+/// Lists every generation in one line: position, lag, rows, quarantine, who works on it
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     /// One JSON object per line
@@ -47,39 +48,70 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let (database, journal) = self.stores.open()?;
         let all = projector::status(&database, &journal).await?;
-        let header = ["PROJECTION", "FOLDED FROM", "LIVE", "VERSION", "ROWS", "QUARANTINED"];
+        if self.json {
+            all.iter().map(summarise).for_each(say);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let header = [
+            "PROJECTION",
+            "GEN",
+            "VERSION",
+            "STATE",
+            "POSITION",
+            "LAG",
+            "LAG MS",
+            "ROWS",
+            "STUCK",
+            "WORKED ON BY",
+        ];
         let mut table = table(&header);
-        for name in ProjectionName::ALL {
-            let live =
-                all.iter().find(|it| it.projection == name && it.state == GenerationState::Live);
-            if self.json {
-                say(json!({
-                    "projection": name.as_str(),
-                    "category": name.category(),
-                    "generation": live.map(|it| it.generation),
-                    "version": live.map(|it| it.version),
-                    "rows": live.map(|it| it.rows),
-                    "quarantined": live.map(|it| it.quarantined.len()),
-                }));
-                continue;
-            }
-            let told =
-                |tell: fn(&ProjectionStatus) -> String| live.map_or_else(|| "-".to_owned(), tell);
+        for one in &all {
+            let known = |told: String| if one.lag.is_some() { told } else { "-".to_owned() };
             table.add_row([
-                name.to_string(),
-                format!("{}-…", name.category()),
-                told(|it| it.generation.to_string()),
-                told(|it| it.version.to_string()),
-                told(|it| it.rows.to_string()),
-                told(|it| it.quarantined.len().to_string()),
+                one.projection.to_string(),
+                one.generation.to_string(),
+                one.version.to_string(),
+                one.state.as_str().to_owned(),
+                one.position.to_string(),
+                known(lag_events(one)),
+                known(lag_milliseconds(one).unwrap_or(0).to_string()),
+                one.rows.to_string(),
+                one.quarantined.len().to_string(),
+                workers(one),
             ]);
         }
-        if !self.json {
-            to_the_right(&mut table, 2..6);
-            say_table(&table);
-        }
+        to_the_right(&mut table, [1, 2, 4, 5, 6, 7, 8]);
+        say_table(&table);
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Events that are not in the rows yet; more than that with a `+`.
+fn lag_events(one: &ProjectionStatus) -> String {
+    let more = if one.lag.is_some_and(|lag| lag.at_least) { "+" } else { "" };
+    format!("{}{more}", one.lag.map_or(0, |lag| lag.events))
+}
+
+/// How long ago the first event was recorded that is not in the rows yet; 0 if there is none.
+fn lag_milliseconds(one: &ProjectionStatus) -> Option<i64> {
+    one.lag.map(|lag| if lag.oldest.is_some() { one.age.num_milliseconds() } else { 0 })
+}
+
+fn summarise(one: &ProjectionStatus) -> Value {
+    json!({
+        "projection": one.projection.as_str(),
+        "category": one.projection.category(),
+        "generation": one.generation,
+        "version": one.version,
+        "state": one.state.as_str(),
+        "position": one.position.to_string(),
+        "lagEvents": one.lag.map(|lag| lag.events),
+        "lagAtLeast": one.lag.map(|lag| lag.at_least),
+        "lagMs": lag_milliseconds(one),
+        "rows": one.rows,
+        "quarantined": one.quarantined.len(),
+        "workedOnBy": one.slices.iter().filter_map(worker).collect::<BTreeSet<_>>(),
+    })
 }
 
 impl Status {

@@ -1,8 +1,11 @@
 //! The database and the event store of these commands.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use journal::Journal;
 use private_postgres::Cluster;
+use projector::RebuildOptions;
 
 use crate::stores::EventStore;
 
@@ -21,6 +24,19 @@ impl Stores {
     /// The address of the database, and the event store.
     pub(super) fn open(&self) -> anyhow::Result<(String, Journal)> {
         Ok((self.database()?, self.event_store.connect()?))
+    }
+
+    /// Where a rebuild puts events aside: where it is `wanted`, else in the data directory if a
+    /// store runs there.
+    pub(super) fn spill_dir(&self, wanted: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+        if let Some(wanted) = wanted {
+            return Ok(wanted);
+        }
+        let data_dir = self.event_store.data_dir()?;
+        Ok(match data_dir.running() {
+            Some(_) => data_dir.path().to_owned(),
+            None => RebuildOptions::default().spill_dir,
+        })
     }
 
     /// The address of the database.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use projector::{ProjectionName, Sample, VerifyOptions, VerifyProgress};
+use journal::Journal;
+use projector::{ProjectionName, Sample, Verification, VerifyOptions, VerifyProgress};
 use tokio::sync::watch;
 
 use super::not_well;
@@ -13,7 +14,8 @@ use super::stores::Stores;
 use crate::output::say;
 
 /// Folds streams again from the log and compares the rows, while everything goes on. Ends with 0
-/// when nothing has drifted, 2 when something has (or had, with `--heal`), 1 when it could not look
+/// when nothing has drifted, 2 when something has (or had, with `--heal`), 1 when one of them could not
+/// be looked at or healed; the others are reported all the same
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     /// Which; all projections if none is named
@@ -58,26 +60,59 @@ impl Verify {
             ..VerifyOptions::default()
         };
         let shown = Counted::new(self.json);
-        let verifying = projector::verify(&database, journal, names, options);
+        let verifying = verify_each(&database, &journal, names, &options);
         let verified = tokio::select! {
             verified = verifying => verified,
             never = follow(&shown, news) => match never {},
         };
         shown.end();
-        let all = verified?;
-        for one in &all {
-            if self.json {
-                say(serde_json::to_value(one)?);
-            } else {
-                say(one.to_string().trim_end());
+        let (mut clean, mut failed) = (true, false);
+        for (name, verified) in verified {
+            match verified {
+                Ok(one) => {
+                    clean &= one.is_clean();
+                    failed |= one.not_healed.is_some();
+                    self.report(&one)?;
+                }
+                Err(error) => {
+                    failed = true;
+                    eprintln!("orderstore: {name}: {:#}", anyhow::Error::from(error));
+                }
             }
         }
-        let clean = all.iter().all(projector::Verification::is_clean);
         if !clean && !self.heal && !self.json {
             say("To fold what has drifted again: the same with --heal.");
         }
-        Ok(if clean { ExitCode::SUCCESS } else { not_well() })
+        Ok(match (failed, clean) {
+            (true, _) => ExitCode::FAILURE,
+            (false, true) => ExitCode::SUCCESS,
+            (false, false) => not_well(),
+        })
     }
+
+    fn report(&self, one: &Verification) -> anyhow::Result<()> {
+        if self.json {
+            say(serde_json::to_value(one)?);
+        } else {
+            say(one.to_string().trim_end());
+        }
+        Ok(())
+    }
+}
+
+/// One that cannot be verified says nothing about the others.
+async fn verify_each(
+    database: &str,
+    journal: &Journal,
+    names: &[ProjectionName],
+    options: &VerifyOptions,
+) -> Vec<(ProjectionName, Result<Verification, projector::Error>)> {
+    let mut all = vec![];
+    for &name in names {
+        let one = projector::verify_one(database, journal.clone(), name, options.clone()).await;
+        all.push((name, one));
+    }
+    all
 }
 
 async fn follow(

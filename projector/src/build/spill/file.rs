@@ -1,7 +1,8 @@
 //! The directory, and the files of blocks in it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash3_64;
@@ -26,7 +27,9 @@ impl Directory {
     /// Takes `path`, which is made if it does not exist.
     pub(super) fn take(path: &Path) -> Result<Self, SpillError> {
         let wrong = |error| SpillError::of(path, Some(0), error);
-        fs::create_dir_all(path).map_err(wrong)?;
+        // Customers' data lie here, and the folder may be everybody's.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(wrong)?;
         for entry in fs::read_dir(path).map_err(wrong)? {
             let name = entry.map_err(wrong)?.file_name();
             if !name.to_str().is_some_and(is_ours) {

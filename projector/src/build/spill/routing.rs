@@ -21,6 +21,11 @@ pub(crate) fn partition_of(stream: &str, count: usize) -> usize {
     return rest as usize;
 }
 
+/// What `bytes` of events take when they are grouped to be folded.
+pub(crate) fn folded_bytes(bytes: u64) -> u64 {
+    bytes.saturating_mul(QUARTERS) / 4
+}
+
 /// How many partitions to make of `expected_bytes` of events, so that `at_once` of them can be
 /// folded at the same time within `budget_bytes`. A power of two.
 pub(crate) fn partitions_for(expected_bytes: u64, budget_bytes: usize, at_once: usize) -> usize {

@@ -2,11 +2,13 @@
 //!
 //! What never changes of an order is in its row, the rest in the row of its timeline that was the last
 //! one then. So the same question gets the same answer however often it is asked, and pages stay
-//! where they are.
+//! where they are, once everything recorded by then has been folded. Whoever asks for a time that the
+//! read model may not have come to waits for a position first.
 
 use chrono::{DateTime, Utc};
 use const_format::concatcp;
-use sqlx::{FromRow, Postgres, QueryBuilder};
+use sqlx::error::DatabaseError;
+use sqlx::{FromRow, Postgres, QueryBuilder, Transaction};
 use uuid::Uuid;
 
 use super::filter::{OrderFilter, Tense};
@@ -38,8 +40,11 @@ pub struct OrderThen {
     pub quarantined: bool,
 }
 
+/// The row of an order may be at an event that is in no timeline: one that was passed over.
 const COLUMNS: &str = "select o.id, o.number, o.channel, o.external_reference, o.currency, \
-     o.total_minor, o.placed_at, o.quarantined and o.revision = t.revision as quarantined, t.* ";
+     o.total_minor, o.placed_at, t.*, \
+     o.quarantined and not exists (select from read_model.order_timeline l \
+     where l.order_id = o.id and l.revision > t.revision) as quarantined ";
 
 /// Every order with its last event by a time, which is the next argument.
 const LAST_OF_EACH: &str = concatcp!(
@@ -51,6 +56,18 @@ const LAST_OF_EACH: &str = concatcp!(
 /// Every event by a time, which is the next argument, with its order.
 const EVENTS: &str = "from read_model.order_timeline t join read_model.orders o \
      on o.id = t.order_id where t.recorded_at <= ";
+
+/// The past has few indexes: what passes over too many orders would keep a session busy for long.
+const LESS_TIME: &str = "set local statement_timeout = '5s'";
+
+fn too_broad(error: sqlx::Error) -> Error {
+    // query_canceled
+    let took_too_long = error.as_database_error().and_then(DatabaseError::code);
+    if took_too_long.is_some_and(|code| code == "57014") {
+        return Error::TooBroad;
+    }
+    error.into()
+}
 
 /// Adds the orders that were known at `as_of`, with a `where`.
 fn known(sql: &mut QueryBuilder<Postgres>, as_of: DateTime<Utc>) {
@@ -136,13 +153,24 @@ impl Reader {
     ///
     /// # Errors
     /// [`Error::ForeignCursor`] when the cursor was made for another sorting,
-    /// [`Error::NotInThePast`] for a condition that only the present can be asked for.
+    /// [`Error::NotInThePast`] for a condition that only the present can be asked for,
+    /// [`Error::TooBroad`] when too many orders have to be looked at.
     pub async fn orders_then(
         &self,
         query: &OrderQuery,
         as_of: DateTime<Utc>,
     ) -> Result<Vec<OrderThen>, Error> {
-        Ok(page(query, as_of)?.build_query_as().fetch_all(&self.pool).await?)
+        let mut page = page(query, as_of)?;
+        let mut session = self.looking_back().await?;
+        let found = page.build_query_as().fetch_all(&mut *session).await;
+        found.map_err(too_broad)
+    }
+
+    /// A session whose next statement has less time than others.
+    async fn looking_back(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        let mut session = self.pool.begin().await?;
+        sqlx::raw_sql(LESS_TIME).execute(&mut *session).await?;
+        Ok(session)
     }
 
     /// How many orders that were known at `as_of` passed `filter` then, counted up to `limit`.
@@ -161,7 +189,9 @@ impl Reader {
         sql.push(" and (o.placed_at > o.recorded_at or o.placed_at <= ").push_bind(as_of).push(")");
         filter.narrow(&mut sql, Tense::Then);
         sql.push(" limit ").push_bind(i64::from(limit) + 1).push(") counted");
-        Ok(OrderCount::of(sql.build_query_scalar().fetch_one(&self.pool).await?, limit))
+        let mut session = self.looking_back().await?;
+        let counted = sql.build_query_scalar().fetch_one(&mut *session).await;
+        Ok(OrderCount::of(counted.map_err(too_broad)?, limit))
     }
 
     /// The events of these orders that somebody has decided to pass over, as order and revision. They
