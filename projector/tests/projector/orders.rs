@@ -13,8 +13,8 @@ use domain::order::{
 };
 use domain::quantity::Quantity;
 use projector::read_model::{
-    Cursor, FulfilmentOrderQuery, ListedFulfilmentOrder, OrderCount, OrderFilter, OrderQuery, OrderRow,
-    OrderStatus as Status, Reader, SalesFilter, SalesTotal,
+    Cursor, FulfilmentOrderQuery, ListedFulfilmentOrder, OrderCount, OrderFilter, OrderQuery,
+    OrderRow, OrderStatus as Status, Reader, SalesFilter, SalesTotal,
 };
 use schemas::stream_of;
 use sqlx::AssertSqlSafe;
