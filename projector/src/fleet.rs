@@ -43,6 +43,25 @@ pub(crate) const IS_HELD: &str = "(c.holder is not null \
      and (c.session is null \
          or exists (select from pg_stat_activity a where a.pid = c.session)))";
 
+/// Whether somebody who is alive works on all slices of `generation`.
+pub(crate) async fn is_fed(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    take_over_after: Duration,
+) -> sqlx::Result<bool> {
+    const IS_FED: &str = concatcp!(
+        "select coalesce(bool_and(",
+        IS_HELD,
+        "), false) from orderstore.checkpoints c where c.projection = $2 and c.generation = $3"
+    );
+    sqlx::query_scalar(IS_FED)
+        .bind(take_over_after.as_secs_f64())
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .fetch_one(connection)
+        .await
+}
+
 fn served(projection: ProjectionName, version: i32) -> String {
     format!("{projection}@{version}")
 }

@@ -263,8 +263,8 @@ impl World {
         generation::give_up(&mut connection, projection).await.unwrap();
         let names = [projection];
         let rebuild = Rebuild::start(&self.url, self.journal.clone(), &names, options);
-        let rebuilt = rebuild.await.unwrap().finish().await.unwrap();
-        let number = rebuilt.projections[0].generation;
+        let built = rebuild.await.unwrap().finish().await.unwrap();
+        let number = built.projections[0].generation;
         GenerationId { projection, number }
     }
 }

@@ -67,8 +67,8 @@ async fn orders_are_found_and_shown_as_they_were() {
     assert_eq!(then[3]["holds"], json!([{ "name": "review" }]));
 
     assert_eq!(listed(&before, json!({ "onHold": true })).await, [Value::Null; 0]);
-    let held = listed(&between, json!({ "onHold": true })).await;
-    assert_eq!(ids(&held), [json!(orders[1].id.0)]);
+    let on_hold = listed(&between, json!({ "onHold": true })).await;
+    assert_eq!(ids(&on_hold), [json!(orders[1].id.0)]);
     assert_eq!(listed(&between, json!({ "tag": "late" })).await, [Value::Null; 0]);
     let never = json!("2000-01-01T00:00:00Z");
     assert_eq!(listed(&never, json!({})).await, [Value::Null; 0]);

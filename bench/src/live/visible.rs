@@ -24,7 +24,7 @@ const WARM_UP: Duration = Duration::from_secs(3);
 /// Where the projector says that readers see more.
 const CHANNEL: &str = "orderstore_checkpoint";
 /// Nobody waits longer for the last orders.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(rate: u32, time: Duration, processes: bool) -> anyhow::Result<()> {
     let stage = Stage::build().await?;

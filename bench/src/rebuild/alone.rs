@@ -136,9 +136,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         }
         sleep(LOOK).await;
     }
-    let rebuilt = rebuild.finish().await?;
+    let built = rebuild.finish().await?;
     let seconds = start.elapsed().as_secs_f64();
-    let progress = rebuilt.progress;
+    let progress = built.progress;
     let phases =
         progress.phases.iter().map(|(phase, took)| (phase.to_string(), took.as_secs_f64()));
     let done = Rebuilt {
@@ -149,8 +149,8 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         seconds,
         phases: phases.collect(),
         peak_rss_bytes: progress.peak_rss_bytes,
-        promoted: rebuilt.promoted,
-        refusals: rebuilt.projections.into_iter().filter_map(|it| it.refusal).collect(),
+        promoted: built.promoted,
+        refusals: built.projections.into_iter().filter_map(|it| it.refusal).collect(),
     };
     tell(&Word::Done(done, processors::own()?))
 }

@@ -75,13 +75,13 @@ async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Resul
     let stop = CancellationToken::new();
     let start = Instant::now();
     let rebuild = async {
-        let rebuilt = job.start()?.finish(|_, _| {}).await;
+        let done = job.start()?.finish(|_, _| {}).await;
         stop.cancel();
-        rebuilt
+        done
     };
-    let (load, rebuilt) = tokio::join!(Load::until(&stop, buyer, pace), rebuild);
-    let rebuilt = rebuilt?;
-    ensure!(rebuilt.promoted, "the rebuild was not promoted: {:?}", rebuilt.refusals);
+    let (load, done) = tokio::join!(Load::until(&stop, buyer, pace), rebuild);
+    let done = done?;
+    ensure!(done.promoted, "the rebuild was not promoted: {:?}", done.refusals);
     Ok((load?, start.elapsed().as_secs_f64()))
 }
 

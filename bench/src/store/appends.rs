@@ -108,6 +108,7 @@ impl Figures {
 
 /// How a writer gets its appends to the store.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are a few of them")]
 enum Call {
     Single(Client),
     Batch(Arc<BatchAppendClient>),

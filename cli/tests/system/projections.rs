@@ -97,11 +97,11 @@ async fn a_stream_that_is_stuck_is_seen_explained_and_let_go_on() {
     let table = output_of(&shop.projections(&["quarantine", "list"]));
     assert!(table.contains(stream.as_str()) && table.contains("order-teleported"), "{table}");
 
-    let show = ["quarantine", "show", "orders", stream.as_str()];
-    let [case] = shop.lines(&show).try_into().unwrap();
+    let ask = ["quarantine", "show", "orders", stream.as_str()];
+    let [case] = shop.lines(&ask).try_into().unwrap();
     assert_eq!(case["event"]["metadata"]["actor"], "test:poison");
     assert_eq!(case["row"]["quarantined"], true);
-    let told = output_of(&shop.projections(&show));
+    let told = output_of(&shop.projections(&ask));
     let next = format!("quarantine skip orders {stream} {revision} --why");
     assert!(told.contains(&next), "{told}");
 

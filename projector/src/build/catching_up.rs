@@ -28,7 +28,7 @@ use crate::projections::{With, with};
 use crate::promotion::{self, Change, Way};
 use crate::worker::{Context, Worker};
 use crate::writer::Writer;
-use crate::{Comparison, Error, database, generation, quarantine};
+use crate::{Comparison, Error, database, fleet, generation, quarantine};
 
 /// How often it is looked how far the new generation is.
 const LOOK: Duration = Duration::from_millis(50);
@@ -223,7 +223,14 @@ impl CatchUp<'_> {
             "a new generation was compared with the live one"
         );
         engine.board.of(P::NAME, |it| it.compared = Some(told));
-        if comparison.differing_at_most() <= allowed {
+        // Streams that could not be compared count as well, unless it is because nobody works on
+        // the live generation: it would never come to them.
+        let mut connection = database::connect(&engine.context.address).await?;
+        let patience = engine.context.options.take_over_after;
+        let is_fed = fleet::is_fed(&mut connection, blue, patience).await?;
+        connection.close().await?;
+        let differing = if is_fed { comparison.differing_at_most() } else { differing };
+        if differing <= allowed {
             return Ok(None);
         }
         let comparison = Box::new(comparison);

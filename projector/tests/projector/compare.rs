@@ -175,7 +175,7 @@ async fn a_stream_that_never_stands_still_is_not_compared_and_not_wrong() {
     }
     let comparison = compared(&world).await;
     assert_eq!(comparison.not_compared, 2, "{comparison}");
-    let rows = comparison.tables.iter().map(|table| table.differing()).sum::<u64>();
+    let rows = comparison.tables.iter().map(projector::TableComparison::differing).sum::<u64>();
     assert_eq!((rows, comparison.sums_compared), (0, false), "{comparison}");
     assert!(comparison.not_compared_samples.contains(&order_stream(2).to_string()));
 

@@ -308,7 +308,8 @@ async fn two_people_at_once_do_it_once() {
     assert_eq!(skips.iter().filter(|it| it.is_ok()).count(), 1, "{skips:?}");
     let late = skips.into_iter().find_map(Result::err).unwrap();
     assert!(matches!(late, Error::NotQuarantined { .. }), "{late:?}");
-    (outcomes.2.unwrap(), outcomes.3.unwrap());
+    outcomes.2.unwrap();
+    outcomes.3.unwrap();
     let row = order(&world, 1).await;
     assert_eq!((row.status, row.revision, row.quarantined), (OrderStatus::Confirmed, 2, false));
     assert_eq!(list(&world).await, []);

@@ -25,10 +25,9 @@ fn row_of(life: &Life, id: Uuid, book: &ReturnBook) -> ReturnRow {
     let units = |wanted: Disposition| -> i64 {
         book.received.iter().filter(|it| it.2 == wanted).map(|it| i64::from(it.1)).sum()
     };
-    let decided = |event: &OrderEvent| match event {
-        OrderEvent::ReturnApproved(it) => it.return_id.0 == id,
-        OrderEvent::ReturnDeclined(it) => it.return_id.0 == id,
-        _ => false,
+    let decided = |event: &OrderEvent| {
+        matches!(event, OrderEvent::ReturnApproved(it) if it.return_id.0 == id)
+            || matches!(event, OrderEvent::ReturnDeclined(it) if it.return_id.0 == id)
     };
     ReturnRow {
         order_id: life.id.0,
@@ -124,7 +123,9 @@ async fn returns_are_found_by_how_far_they_are_and_whose_they_are() {
     check(query, &|row| orders[&row.order_id].details.channel.as_str() == "till").await;
     for customer in ["c-0", "c-1", "c-2"] {
         let query = ReturnQuery { customer: Some(customer.to_owned()), ..default() };
-        let is = |row: &ReturnRow| orders[&row.order_id].customer.as_ref().map(|it| it.as_str());
+        let is = |row: &ReturnRow| {
+            orders[&row.order_id].customer.as_ref().map(domain::ids::CustomerRef::as_str)
+        };
         check(query, &|row| is(row) == Some(customer)).await;
     }
     let (from, to) = (at(10), at(30));

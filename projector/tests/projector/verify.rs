@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use domain::order::Order;
 use journal::Journal;
 use projector::{
-    ProjectionName, Projector, Sample, StreamOutcome, Verification, VerifyOptions, rebuild_stream,
-    verify,
+    ProjectionName, Projector, Sample, StreamOutcome, Verification, VerifyOptions, VerifyProgress,
+    rebuild_stream, verify,
 };
 use schemas::{StreamName, stream_of};
 use sqlx::AssertSqlSafe;
@@ -49,11 +49,11 @@ fn names(verification: &Verification) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn what_the_projector_keeps_is_what_the_events_make_it() {
-    let (world, _projector) = traded(0..24).await;
+    let (world, projector) = traded(0..24).await;
     // One that waits, and one that never got a row.
     world.append(&order_stream(1), &[placed(1)]).await;
     world.append(&order_stream(100), &[confirmed()]).await;
-    settled(&world, &_projector).await;
+    settled(&world, &projector).await;
     for name in ProjectionName::ALL {
         let verification = verified(&world, name, everything()).await;
         assert!(verification.is_clean() && verification.streams > 0, "{verification}");
@@ -271,7 +271,7 @@ async fn a_sample_is_the_same_for_the_same_seed() {
     assert_eq!(streams(sample(1)).await, first);
     assert_eq!(streams(VerifyOptions { limit: Some(3), ..sample(1) }).await, 3);
     assert_eq!(streams(VerifyOptions { sample: Sample::Share(0.0), ..sample(1) }).await, 0);
-    let (progress, told) = tokio::sync::watch::channel(Default::default());
+    let (progress, told) = tokio::sync::watch::channel(VerifyProgress::default());
     streams(VerifyOptions { progress: Some(progress), ..sample(1) }).await;
     assert_eq!(told.borrow().streams, first);
 }

@@ -106,8 +106,8 @@ async fn four_slices_come_to_the_same_tables_as_one() {
     let ask = || async { slices(&second) };
     eventually("taken over", ask, |slices| *slices == 4).await;
     second.stop().await;
-    let sliced = world.dump().await;
-    assert_eq!(sliced, undisturbed(&world).await);
+    let tables = world.dump().await;
+    assert_eq!(tables, undisturbed(&world).await);
 }
 
 #[tokio::test]

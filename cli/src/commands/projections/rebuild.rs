@@ -25,6 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["projections", "all", "stream", "pause", "resume"]))]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct RebuildCommand {
     #[command(flatten)]
     names: Names,
@@ -109,8 +110,8 @@ impl RebuildCommand {
         }
         shown.show(&build.progress());
         shown.end();
-        let built = build.finish().await?;
-        self.report(&built.progress)
+        let done = build.finish().await?;
+        self.report(&done.progress)
     }
 
     fn options(&self) -> anyhow::Result<RebuildOptions> {

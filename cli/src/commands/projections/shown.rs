@@ -120,19 +120,21 @@ fn in_words(progress: &Progress) -> String {
         Phase::Done => "done",
         Phase::GivenUp => "given up",
     };
-    let mut words = format!("{what}, {} events, {:.0}/s", events(progress), progress.rate());
+    let mut words = vec![what.to_owned()];
+    words.push(format!("{} events, {:.0}/s", events(progress), progress.rate()));
     if progress.partitions > 0 && progress.phase == Phase::Fold {
-        words += &format!(", {} of {} parts", progress.partitions_done, progress.partitions);
+        words.push(format!("{} of {} parts", progress.partitions_done, progress.partitions));
     }
     if progress.paused {
-        words += ", paused";
+        words.push("paused".to_owned());
     } else if progress.duty < 0.99 {
-        words += &format!(", slowed down to {:.0} % for live projections", progress.duty * 100.0);
+        let duty = progress.duty * 100.0;
+        words.push(format!("slowed down to {duty:.0} % for live projections"));
     }
     if let Some(left) = progress.left {
-        words += &format!(", {} left", duration(left));
+        words.push(format!("{} left", duration(left)));
     }
-    words
+    words.join(", ")
 }
 
 /// Events read, and then events folded.
