@@ -43,6 +43,17 @@ pub(crate) const IS_HELD: &str = "(c.holder is not null \
      and (c.session is null \
          or exists (select from pg_stat_activity a where a.pid = c.session)))";
 
+/// Whether somebody who is alive works on the slice of checkpoint `c`: what is being filled in bulk is
+/// worked on by whoever carries out the build. $1 is `take_over_after` in seconds.
+pub(crate) const IS_WORKED_ON: &str = concatcp!(
+    "coalesce((select b.holder is not null \
+     and b.updated_at >= clock_timestamp() - make_interval(secs => $1) \
+     from orderstore.build_generations g join orderstore.builds b on b.id = g.build \
+     where g.projection = c.projection and g.generation = c.generation and not g.filled), ",
+    IS_HELD,
+    ")"
+);
+
 /// Whether somebody who is alive works on all slices of `generation`.
 pub(crate) async fn is_fed(
     connection: &mut PgConnection,

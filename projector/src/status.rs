@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 
 use crate::code::codes;
-use crate::fleet::IS_HELD;
+use crate::fleet::IS_WORKED_ON;
 use crate::lag::{self, Lag, Line};
 use crate::{Error, Options, ProjectionName, database, generation};
 
@@ -154,17 +154,12 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     Ok(all)
 }
 
-// What is being filled in bulk is held by whoever carries out the build.
 const STATUS: &str = concatcp!(
     "select p.name, p.generation, p.version, p.state, c.slice, \
      c.commit_position, c.prepare_position, c.caught_up, c.updated_at, \
-     clock_timestamp() as now, case when b.filled then ",
-    IS_HELD,
-    " when not b.filled then coalesce(r.holder is not null \
-     and r.updated_at >= clock_timestamp() - make_interval(secs => $1), false) \
-     else ",
-    IS_HELD,
-    " end as is_held, \
+     clock_timestamp() as now, ",
+    IS_WORKED_ON,
+    " as is_held, \
      coalesce(c.held_since, c.updated_at) as held_since, w.name as worker, w.pid, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      case when p.state = 'building' then coalesce(r.phase, 'waiting') end as phase, \

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 
 use super::{Error, ProjectionName, Reader};
 use crate::Options;
-use crate::fleet::IS_HELD;
+use crate::fleet::IS_WORKED_ON;
 use crate::status::GenerationState;
 
 /// A slice of a generation.
@@ -100,12 +100,9 @@ const SLICES: &str = concatcp!(
       where g.projection = p.name and g.generation = p.generation and p.state = 'building' \
       and b.ended_at is null) as phase, \
      c.commit_position, c.prepare_position, c.updated_at, c.caught_up, \
-     coalesce((select b.holder is not null \
-      and b.updated_at >= clock_timestamp() - make_interval(secs => $1) \
-      from orderstore.build_generations g join orderstore.builds b on b.id = g.build \
-      where g.projection = p.name and g.generation = p.generation and not g.filled), ",
-    IS_HELD,
-    ") as held, \
+     ",
+    IS_WORKED_ON,
+    " as held, \
      extract(epoch from clock_timestamp() - c.updated_at)::float8 as seen_seconds_ago, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      (select count(*) from orderstore.quarantine q \
