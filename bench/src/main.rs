@@ -12,6 +12,11 @@ mod stage;
 mod store;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// The one that the product has.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures, and prints ratios against limits taken in the same run.
 #[derive(Debug, Parser)]

@@ -22,6 +22,7 @@ mod wording;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 
 use crate::commands::customers::Customers;
 use crate::commands::erase_customer::EraseCustomer;
@@ -34,6 +35,10 @@ use crate::commands::scenario::Scenario;
 use crate::commands::stock::Stock;
 use crate::commands::streams::Streams;
 use crate::commands::up::Up;
+
+/// Everything here is many small pieces that are made on one thread and dropped on another.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// An event-sourced order store: orders as events, processes that fulfil them, read models that can
 /// be rebuilt at any time.

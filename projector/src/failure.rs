@@ -5,6 +5,25 @@ use thiserror::Error;
 use crate::build::spill::SpillError;
 use crate::database::Trouble;
 
+/// Whether an error met while events are read is about what is stored, which stays so until
+/// somebody does something about that event. Anything else is about the event store, or about what
+/// it lets us do: no stream is to blame for it.
+pub(crate) const fn is_about_events(error: &journal::Error) -> bool {
+    match error {
+        journal::Error::Undecodable { .. }
+        | journal::Error::Foreign { .. }
+        | journal::Error::StreamDeleted { .. } => true,
+        journal::Error::Unavailable { .. }
+        | journal::Error::AccessDenied { .. }
+        | journal::Error::Refused { .. }
+        | journal::Error::Conflict { .. }
+        | journal::Error::TooLarge { .. }
+        | journal::Error::BadAddress { .. }
+        | journal::Error::Tls
+        | journal::Error::GivenUp => false,
+    }
+}
+
 /// Why a step of a worker was not taken.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {

@@ -132,7 +132,7 @@ pub(crate) async fn posts(
         " as free \
          from orderstore.projections p join orderstore.checkpoints c \
          on c.projection = p.name and c.generation = p.generation \
-         where p.state in ('live', 'previous') \
+         where p.state in ('live', 'previous') and p.opened \
          or p.state = 'building' and exists (select from orderstore.build_generations b \
              where b.projection = p.name and b.generation = p.generation and b.filled) \
          order by p.name, p.generation, c.slice"

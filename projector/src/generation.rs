@@ -18,7 +18,7 @@ use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::projections::Definition;
 use crate::slice::Slice;
-use crate::{Options, ProjectionName};
+use crate::{Options, ProjectionName, opening, views};
 
 /// Held while the bookkeeping is set up, so that two processes do not do it at once. A number of
 /// ours, like the one that the migrations use.
@@ -92,11 +92,16 @@ async fn set_up_one(
     slices: Slices,
 ) -> Result<(), Failure> {
     let all = generations(connection, definition.name).await?;
-    let Some(live) = all.iter().find(|generation| generation.state == "live") else {
+    let live = all.iter().find(|generation| generation.state == "live");
+    if live.is_none() && !all.iter().any(|generation| generation.state == "building") {
         return create(connection, definition, options, State::Live, None).await.map(drop);
-    };
+    }
     let wanted = options.slices;
-    if slices == Slices::AsWanted && wanted > 0 && live.slices.unsigned_abs() != wanted {
+    if let Some(live) = live
+        && slices == Slices::AsWanted
+        && wanted > 0
+        && live.slices.unsigned_abs() != wanted
+    {
         cut_again(connection, definition.name, live.number, wanted).await?;
     }
     if wants_build(connection, definition.name, options).await? {
@@ -105,21 +110,21 @@ async fn set_up_one(
     Ok(())
 }
 
-/// Whether there is something for [`prepare`] to do: a projection has no live generation, or this
-/// build folds it in a newer way than all its generations.
+/// Whether there is something for [`prepare`] to do: a projection has no generation that readers see
+/// or will, or this build folds it in a newer way than all its generations.
 pub(crate) async fn is_unprepared(
     connection: &mut PgConnection,
     options: &Options,
 ) -> sqlx::Result<bool> {
     const NEWEST: &str = "select name, max(version) filter \
          (where state in ('building', 'live', 'previous') or rolled_back), \
-         bool_or(state = 'live') from orderstore.projections group by name";
+         bool_or(state in ('building', 'live')) from orderstore.projections group by name";
     let all: Vec<(String, Option<i32>, bool)> =
         sqlx::query_as(NEWEST).fetch_all(connection).await?;
     Ok(ProjectionName::ALL.iter().any(|name| {
         let found = all.iter().find(|(found, _, _)| found == name.as_str());
-        found.is_none_or(|(_, newest, has_live)| {
-            !has_live || newest.is_some_and(|newest| newest < options.version_of(*name))
+        found.is_none_or(|(_, newest, has_any)| {
+            !has_any || newest.is_some_and(|newest| newest < options.version_of(*name))
         })
     }))
 }
@@ -175,13 +180,18 @@ fn signed(slices: u16) -> i16 {
 }
 
 /// Begins a new generation beside the live one, held by `holder` from the first moment on. One that
-/// is being built is dropped.
+/// is being built is dropped. If readers see none yet, it is the live one itself that is built.
 pub(crate) async fn begin_rebuild(
     connection: &mut PgConnection,
     definition: &Definition,
     options: &Options,
     holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
+    if holder.is_none()
+        && let Some(first) = opening::build_first(connection, definition.name, options).await?
+    {
+        return Ok(first);
+    }
     give_up(connection, definition.name).await?;
     drop_retired(connection).await?;
     create(connection, definition, options, State::Building, holder).await
@@ -277,9 +287,9 @@ async fn create(
 ) -> Result<GenerationId, Failure> {
     // Unless it is said otherwise, it is cut like the one that it is to replace.
     const CREATE: &str = "insert into orderstore.projections \
-         (name, generation, version, state, slices, views) \
+         (name, generation, version, state, slices, views, opened) \
          select $1, coalesce(max(generation), 0) + 1, $2, $3, \
-         coalesce(nullif($4, 0), max(slices) filter (where state = 'live'), 1::smallint), $5 \
+         coalesce(nullif($4, 0), max(slices) filter (where state = 'live'), 1::smallint), $5, $6 \
          from orderstore.projections where name = $1 returning generation, slices";
     let mut transaction = bookkeeping::durable(connection).await?;
     let (number, slices): (i64, i16) = sqlx::query_as(CREATE)
@@ -288,6 +298,7 @@ async fn create(
         .bind(if state == State::Live { "live" } else { "building" })
         .bind(signed(options.slices))
         .bind(definition.views)
+        .bind(state == State::Building)
         .fetch_one(&mut *transaction)
         .await?;
     let generation = GenerationId { projection: definition.name, number };
@@ -304,7 +315,8 @@ async fn create(
     sqlx::raw_sql(definition.tables).execute(&mut *transaction).await?;
     sqlx::raw_sql(definition.indexes).execute(&mut *transaction).await?;
     if state == State::Live {
-        sqlx::raw_sql(definition.views).execute(&mut *transaction).await?;
+        let closed = AssertSqlSafe(views::closed(definition.views));
+        sqlx::raw_sql(closed).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     tracing::info!(projection = %definition.name, generation = number, ?state, "created a generation");

@@ -4,8 +4,8 @@
 //! `projection` is, and the six `projections`; how a batch of events is folded (`fold`); sessions
 //! with the `database` and the `failure`s of it; the `bookkeeping` of who may write what, and the
 //! [`quarantine`] of streams with an event that cannot be folded; the `writer` of one `slice` of a
-//! generation; how `generation`s come and go, and which of them readers see (`promotion`); the
-//! `worker` that moves a slice forward; how processes share slices out (`fleet`); the [`Projector`]
+//! generation; how `generation`s come and go, and which of them readers see (`opening`, `promotion`); the
+//! `worker` that moves a slice forward, and its `feed`; how processes share slices out (`fleet`); the [`Projector`]
 //! that keeps workers going; what people do about generations (`lifecycle`); the [`Rebuild`] of projections and their [`status`].
 //! Generations are [compared](diff), rows are [verified](verify()) against the log and
 //! [folded again](rebuild_stream) where they are wrong.
@@ -34,10 +34,13 @@ pub mod quarantine;
 mod writer;
 
 mod generation;
+mod opening;
 mod promotion;
+mod verdict;
 mod views;
 
 mod board;
+mod feed;
 mod worker;
 
 mod fleet;
@@ -82,4 +85,5 @@ pub use status::{
     Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate,
     status,
 };
+pub use verdict::{LastComparison, Refusal, Verdict};
 pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify, verify_one};

@@ -14,7 +14,7 @@ use crate::generation::Generation;
 use crate::lag::{self, Lag, Line};
 use crate::promotion::{self, Change, Way};
 use crate::worker::Context;
-use crate::{Comparison, Error, Options, ProjectionName, database, generation};
+use crate::{Comparison, Error, Options, ProjectionName, database, generation, verdict};
 
 /// So long it is tried again while readers are in the way, or the other generation catches up.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -90,13 +90,33 @@ pub async fn promote(
             let allowed = options.max_differing.unwrap_or(if same { 0 } else { u64::MAX });
             until_caught_up(&mut connection, journal, id).await?;
             let blue = GenerationId { projection, number: live.number };
-            Some(compared(&address, journal, blue, id, allowed).await?)
+            let comparison = compared(&address, journal, blue, id).await?;
+            verdict::note_comparison(&mut connection, &comparison).await;
+            if comparison.differing_at_most() > allowed {
+                let comparison = Box::new(comparison);
+                let refusal = Error::TooDifferent { projection, allowed, comparison };
+                return Err(noted(&mut connection, id, refusal).await);
+            }
+            Some(comparison)
         }
         None => None,
     };
-    let previous = change(&address, &mut connection, journal, id, Way::Forward).await?;
+    let previous = match change(&address, &mut connection, journal, id, Way::Forward).await {
+        Err(
+            refusal @ (Error::ViewsInTheWay { .. }
+            | Error::ReadersInTheWay { .. }
+            | Error::NotCaughtUp { .. }),
+        ) => return Err(noted(&mut connection, id, refusal).await),
+        other => other?,
+    };
     connection.close().await?;
     Ok(Changed { projection, generation: id.number, previous, comparison })
+}
+
+/// `refusal`, which is in the status from now on.
+async fn noted(connection: &mut PgConnection, of: GenerationId, refusal: Error) -> Error {
+    verdict::note_refusal(connection, of, &refusal.to_string()).await;
+    refusal
 }
 
 fn in_state<'a>(all: &'a [Generation], state: &str) -> Option<&'a Generation> {
@@ -146,18 +166,11 @@ async fn compared(
     journal: &Journal,
     blue: GenerationId,
     green: GenerationId,
-    allowed: u64,
 ) -> Result<Comparison, Error> {
     let context = Context::new(address.clone(), journal.clone(), Options::default());
     let projection = green.projection;
-    let comparison = compare(&context, projection, blue, green)
-        .await
-        .map_err(|failure| Error::of(projection, failure))?;
-    if comparison.differing_at_most() > allowed {
-        let comparison = Box::new(comparison);
-        return Err(Error::TooDifferent { projection, allowed, comparison });
-    }
-    Ok(comparison)
+    let comparison = compare(&context, projection, blue, green).await;
+    comparison.map_err(|failure| Error::of(projection, failure))
 }
 
 /// Has readers see the generation of `projection` again that was live before the last promotion.

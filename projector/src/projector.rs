@@ -29,7 +29,7 @@ use crate::projections::{With, with};
 use crate::slice::Slice;
 use crate::worker::{Context, Patience, Worker};
 use crate::writer::Writer;
-use crate::{Error, Options, ProjectionName, generation};
+use crate::{Error, Options, ProjectionName, generation, opening};
 
 /// How often everybody looks who is there and what there is to do, at least.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -218,6 +218,7 @@ impl Coordinator {
             generation::prepare(&self.context.address, options).await?;
             self.prepared = true;
         }
+        self.open(&mut connection).await?;
         let nodes = fleet::show_up(&mut connection, &self.context).await?;
         let posts = fleet::posts(&mut connection, &self.context).await?;
         self.reap();
@@ -228,6 +229,24 @@ impl Coordinator {
         // Last, and whatever comes of it: nobody has to wait for that.
         self.connection = self.tidy_up(connection).await;
         Ok(())
+    }
+
+    /// Sees to it that readers come to see first generations. Without the event store nobody knows
+    /// how, and there is nothing to read.
+    async fn open(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        match opening::open_or_build(connection, &self.context).await {
+            Ok(to_build) => {
+                if to_build {
+                    self.context.to_build.notify_one();
+                }
+                Ok(())
+            }
+            Err(Failure::Journal(error)) => {
+                tracing::debug!(%error, "how long the log is cannot be found out yet");
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Drops what nobody needs any more. The connection, if that can still be used.

@@ -282,7 +282,8 @@ async fn exchange(
     way: Way,
 ) -> Result<(), Failure> {
     const CHANGE: &str = "update orderstore.projections \
-         set state = $3, since = clock_timestamp(), rolled_back = $4 \
+         set state = $3, since = clock_timestamp(), rolled_back = $4, \
+         opened = opened or $3 = 'live' \
          where name = $1 and generation = $2 and state in ('building', 'live', 'previous', 'retired')";
     const LIVE: &str = "update orderstore.checkpoints set live = generation = $2 \
          where projection = $1 and live is distinct from (generation = $2)";

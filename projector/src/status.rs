@@ -9,6 +9,7 @@ use sqlx::{Connection, FromRow};
 use crate::code::codes;
 use crate::fleet::IS_WORKED_ON;
 use crate::lag::{self, Lag, Line};
+use crate::verdict::{Noted, Verdict, verdicts};
 use crate::{Error, Options, ProjectionName, database, generation};
 
 codes! {
@@ -60,6 +61,8 @@ pub struct ProjectionStatus {
     pub rows: i64,
     /// Streams that it does not follow any more.
     pub quarantined: Vec<Quarantined>,
+    /// How it compared with the one that was live, and why it is not live itself.
+    pub verdict: Verdict,
     /// What has happened to it since it was created.
     pub counters: Counters,
     /// Its slices, in the order of their numbers.
@@ -141,13 +144,21 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     let mut connection = database::connect(&address).await?;
     let silent = Options::default().take_over_after.as_secs_f64();
     let rows: Vec<Row> = sqlx::query_as(STATUS).bind(silent).fetch_all(&mut connection).await?;
+    let verdicts = verdicts(&mut connection).await?;
     let mut all = vec![];
     for of_one in rows.chunk_by(Row::is_of_the_same_as) {
         let Some(first) = of_one.first() else { continue };
         // A projection that this build does not know belongs to a newer one.
         let Ok(projection) = first.name.parse() else { continue };
         let quarantined = quarantined(&mut connection, first).await?;
-        all.push(put_together(projection, of_one, first, head, quarantined));
+        let verdict =
+            verdicts.iter().find(|it| it.generation() == Some((projection, first.generation)));
+        let verdict = verdict.map(Noted::verdict).unwrap_or_default();
+        all.push(ProjectionStatus {
+            quarantined,
+            verdict,
+            ..put_together(projection, of_one, first, head)
+        });
     }
     connection.close().await?;
     add_lags(journal, head, &mut all).await?;
@@ -243,7 +254,6 @@ fn put_together(
     rows: &[Row],
     first: &Row,
     head: Position,
-    quarantined: Vec<Quarantined>,
 ) -> ProjectionStatus {
     let slices: Vec<SliceStatus> = rows.iter().map(Row::slice).collect();
     let position = slices.iter().map(|slice| slice.position).min().unwrap_or_default();
@@ -268,7 +278,8 @@ fn put_together(
         caught_up: slices.iter().all(|slice| slice.caught_up),
         updated_at,
         rows: first.rows,
-        quarantined,
+        quarantined: vec![],
+        verdict: Verdict::default(),
         counters,
         slices,
     }

@@ -24,6 +24,60 @@ macro_rules! of_schema {
     };
 }
 
+/// The statements that create `views` so that nobody can read them before they are replaced: see
+/// `orderstore.is_complete`. They have the columns that they will have, and may be granted.
+pub(crate) fn closed(views: &str) -> String {
+    let statements = views.split(';').map(str::trim).filter(|it| !it.is_empty());
+    let closed = statements.map(|statement| match split_view(statement) {
+        Some((name, query)) => format!(
+            "create view {name} as select * from ({query}) unseen \
+             where orderstore.is_complete('{name}')"
+        ),
+        None => statement.to_owned(),
+    });
+    closed.collect::<Vec<_>>().join(";\n")
+}
+
+/// The name of the view that a statement creates, and its query.
+fn split_view(statement: &str) -> Option<(&str, &str)> {
+    let (name, query) = statement.strip_prefix("create view ")?.split_once(" as ")?;
+    Some((name.trim(), query.trim()))
+}
+
+/// The closed views of a first generation, and who may read them.
+pub(crate) struct Closed {
+    are_there: bool,
+    grants: Vec<(String, String)>,
+}
+
+impl Closed {
+    /// Those that rest on the tables of `generation`. Only that of a first one has any while it is
+    /// being built.
+    pub(crate) async fn of(
+        transaction: &mut PgConnection,
+        generation: GenerationId,
+    ) -> sqlx::Result<Self> {
+        const ANY: &str = of_schema!("c.relname::text");
+        let views: Vec<String> =
+            sqlx::query_scalar(ANY).bind(generation.schema()).fetch_all(&mut *transaction).await?;
+        let grants = grants(transaction, generation).await?;
+        Ok(Self { are_there: !views.is_empty(), grants })
+    }
+
+    /// Creates them again, on tables that are in the search path.
+    pub(crate) async fn again(
+        self,
+        transaction: &mut PgConnection,
+        views: &str,
+    ) -> sqlx::Result<()> {
+        if !self.are_there {
+            return Ok(());
+        }
+        create(transaction, closed(views)).await?;
+        grant(transaction, self.grants).await
+    }
+}
+
 /// Points the views at `incoming`. The version that it was built with may have others than that of
 /// `outgoing`.
 pub(crate) async fn point(

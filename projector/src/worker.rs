@@ -1,11 +1,11 @@
-//! Moves one slice of a generation forward: takes what the subscription delivers, batch by batch.
+//! Moves one slice of a generation forward: takes what its feed delivers, batch by batch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use journal::{Delivery, Filter, Journal, Position, Recorded, Subscription, ids};
+use journal::{Delivery, Journal, Position, Recorded, ids};
 use schemas::Aggregate;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, watch};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::board::{Board, Step};
 use crate::failure::Failure;
+use crate::feed::{Boarding, Feed};
 use crate::generation;
 use crate::projection::Projection;
 use crate::writer::Writer;
@@ -33,6 +34,10 @@ pub(crate) struct Context {
     pub(crate) wanted: Arc<HashMap<ProjectionName, watch::Sender<()>>>,
     /// Told when processes came or went, or gave work back.
     pub(crate) fleet: Arc<Notify>,
+    /// Told when there is a generation to build.
+    pub(crate) to_build: Arc<Notify>,
+    /// Where those meet who have a long way to go.
+    pub(crate) boarding: Arc<Boarding>,
 }
 
 impl Context {
@@ -46,6 +51,8 @@ impl Context {
             stop: CancellationToken::new(),
             wanted: Arc::new(HashMap::from(wanted)),
             fleet: Arc::default(),
+            to_build: Arc::default(),
+            boarding: Arc::default(),
         }
     }
 }
@@ -96,11 +103,12 @@ impl<'a> Worker<'a> {
     /// with a new worker, which begins where this one got to.
     pub(crate) async fn run<P: Projection>(mut self) -> Result<(), Failure> {
         self.retry::<P>(AT_THE_START).await?;
-        let filter = Filter::categories(&[P::Source::CATEGORY]);
-        let mut subscription = self.context.journal.subscribe(filter, self.writer.hold.position);
+        let Context { journal, boarding, stop, .. } = self.context;
+        let (category, from) = (P::Source::CATEGORY, self.writer.hold.position);
+        let mut feed = Feed::after(journal, boarding, stop, category, from).await;
         let mut heartbeat = heartbeat(self.context.options.heartbeat);
         loop {
-            match self.next(&mut subscription, &mut heartbeat).await {
+            match self.next(&mut feed, &mut heartbeat).await {
                 Next::Stop => {
                     self.writer.release().await;
                     return Ok(());
@@ -132,14 +140,14 @@ impl<'a> Worker<'a> {
         self.caught_up && (self.writer.hold.seen.live || !self.writer.has_untried())
     }
 
-    async fn next(&mut self, subscription: &mut Subscription, heartbeat: &mut Interval) -> Next {
+    async fn next(&mut self, feed: &mut Feed, heartbeat: &mut Interval) -> Next {
         let patience = if self.far { GATHERING } else { Duration::ZERO };
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Next::Stop,
             // Before the others: a heartbeat may take longer than the time between two, and
             // readers may ask all the time. What they wait for is in here.
-            batch = subscription.gather(self.context.options.batch, patience) => Next::Batch(batch),
+            batch = feed.gather(self.context.options.batch, patience) => Next::Batch(batch),
             _ = heartbeat.tick() => Next::Heartbeat,
             // (The other end is in our own context.)
             _ = self.wanted.changed() => Next::Wanted,

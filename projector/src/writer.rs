@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::bookkeeping::{self, GenerationId, Hold, Move, Seen};
 use crate::database::{self, Trouble};
-use crate::failure::Failure;
+use crate::failure::{Failure, is_about_events};
 use crate::fold::{self, Fold, Taken, Tally};
 use crate::projection::{self, Projection, State, Unfoldable};
 use crate::quarantine::{self, Attempt, Exceptions, HowMuch, try_some};
@@ -312,7 +312,7 @@ pub(crate) async fn take<P: Projection>(
                 }
             }
             Ok(Some(_) | None) => break,
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_about_events(&error) => return Err(error.into()),
             Err(error) => {
                 fold.unreadable(event, &error);
                 return Ok(());

@@ -6,6 +6,7 @@
 use async_graphql::{Context, Error, ErrorExtensions, ServerError};
 use journal::ExecuteError;
 use projector::read_model;
+use schemas::StreamName;
 
 use super::request::Caller;
 
@@ -32,6 +33,8 @@ pub(crate) enum Code {
     TooManySubscriptions,
     /// The read model has not got far enough in time.
     StaleRead,
+    /// An event in the log cannot be understood by this build, and what was asked for needs it.
+    UnreadableEvent,
     /// Something that is needed cannot be reached.
     Unavailable,
     /// It took too long.
@@ -54,6 +57,7 @@ impl Code {
             Self::QueryTooExpensive => "QUERY_TOO_EXPENSIVE",
             Self::TooManySubscriptions => "TOO_MANY_SUBSCRIPTIONS",
             Self::StaleRead => "STALE_READ",
+            Self::UnreadableEvent => "UNREADABLE_EVENT",
             Self::Unavailable => "UNAVAILABLE",
             Self::Timeout => "TIMEOUT",
             Self::Internal => "INTERNAL",
@@ -93,6 +97,29 @@ pub(crate) fn store_error(ctx: &Context<'_>, cause: &journal::Error) -> Error {
         | journal::Error::Tls
         | journal::Error::Refused { .. } => internal(ctx, cause),
     }
+}
+
+/// Answers that event `revision` of `stream` cannot be understood; of this type, if that is known.
+/// Why is in the log: it may repeat what the event says.
+pub(crate) fn unreadable_event(
+    stream: &StreamName,
+    revision: u64,
+    event_type: Option<&str>,
+    cause: &(dyn std::error::Error + 'static),
+) -> Error {
+    tracing::warn!(%stream, revision, error = cause, "an event cannot be understood");
+    let name = event_type.map_or(String::new(), |name| format!(", `{name}`,"));
+    let message = format!(
+        "event {revision} of {stream}{name} cannot be understood by this version; a newer one may, \
+         or an operator can skip it"
+    );
+    error(Code::UnreadableEvent, message).extend_with(|_, extensions| {
+        extensions.set("stream", stream.as_str());
+        extensions.set("revision", revision);
+        if let Some(name) = event_type {
+            extensions.set("eventType", name);
+        }
+    })
 }
 
 /// Answers why a read gave no answer.

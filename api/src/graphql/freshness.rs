@@ -58,7 +58,8 @@ pub(crate) fn of_orders(orders: &[Lookahead<'_>]) -> Vec<ProjectionName> {
     let asks_within = |field: &str, part: &str| {
         orders.iter().any(|order| order.field(field).field(part).exists())
     };
-    if asks(&["payment"]) || asks_within("payments", "record") {
+    let ends = ["process", "processes"].iter().any(|it| asks_within(it, "authorisationEndsAt"));
+    if asks(&["payment"]) || asks_within("payments", "record") || ends {
         names.push(ProjectionName::Payments);
     }
     if asks_within("shipments", "record") {

@@ -42,6 +42,11 @@ impl<C> Page<C> {
         u32::try_from(self.first).map_or(LARGEST, |first| first + 1)
     }
 
+    /// Whether so many rows are all that the page has.
+    pub(crate) fn is_full(&self, rows: usize) -> bool {
+        rows >= self.first
+    }
+
     /// The page, from the rows that [`limit`](Self::limit) led to.
     pub(crate) fn answer<R, N: OutputType>(
         &self,

@@ -238,9 +238,20 @@ async fn returns_and_sales_are_listed() {
 }
 
 /// Appends events behind the API's back; answers when the last one was recorded.
-async fn appended(api: &Api, order: &Acting, events: Vec<schemas::Encoded>) -> Value {
+pub(crate) async fn appended(api: &Api, order: &Acting, events: Vec<schemas::Encoded>) -> Value {
     let stream = schemas::stream_of::<domain::order::Order>(&order.id);
     let last = api.journal.read_last(&stream, 1).await.unwrap()[0].revision;
+    appended_behind(last, api, order, events).await
+}
+
+/// The same behind the event of this revision, whoever wrote that.
+pub(crate) async fn appended_behind(
+    last: u64,
+    api: &Api,
+    order: &Acting,
+    events: Vec<schemas::Encoded>,
+) -> Value {
+    let stream = schemas::stream_of::<domain::order::Order>(&order.id);
     let mut recorded_at = api.journal.clock().now();
     let proposed = events.into_iter().map(|encoded| {
         recorded_at += chrono::TimeDelta::milliseconds(1);
@@ -261,7 +272,7 @@ async fn appended(api: &Api, order: &Acting, events: Vec<schemas::Encoded>) -> V
     json!(recorded_at)
 }
 
-fn tags(tag: &str) -> schemas::Encoded {
+pub(crate) fn tags(tag: &str) -> schemas::Encoded {
     use schemas::StoredEvent;
     let added = [domain::ids::Tag::new(tag).unwrap()].into();
     let changed = domain::order::OrderTagsChanged { added, removed: [].into() };

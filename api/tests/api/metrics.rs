@@ -93,3 +93,37 @@ async fn projections_that_nobody_works_on_fall_behind() {
     must(postgres.stop()).await.unwrap();
     assert_eq!(metrics(&api).await.0, 503);
 }
+
+#[tokio::test]
+async fn a_generation_that_waits_says_why_and_one_that_was_promoted_how_it_compared() {
+    let whole = Whole::start().await;
+    let (api, url) = (&whole.api, whole.postgres.url());
+    Acting::on(api, two_mugs("k-1")).await;
+    let orders = projector::read_model::ProjectionName::Orders;
+    let options = projector::RebuildOptions { promote: false, ..Default::default() };
+    let names = [orders];
+    let rebuild = projector::Rebuild::start(&url, api.journal.clone(), &names, options);
+    must(rebuild.await.unwrap().finish()).await.unwrap();
+    let query = "{ projections { name generations { generation state refusal { at reason }
+        compared { with at rows differing notCompared } } } }";
+    let second = async || {
+        let read = api.data(query, json!({})).await;
+        let all = read["projections"].as_array().unwrap();
+        let orders = all.iter().find(|it| it["name"] == "orders").unwrap();
+        orders["generations"][1].clone()
+    };
+    let waits = second().await;
+    assert_eq!((&waits["state"], &waits["compared"]), (&json!("BUILDING"), &Value::Null));
+    let reason = waits["refusal"]["reason"].as_str().unwrap();
+    assert!(reason.contains("it is not to be promoted"), "{waits:#}");
+    assert!(waits["refusal"]["at"].is_string());
+
+    let options = projector::PromoteOptions::default();
+    must(projector::promote(&url, &api.journal, orders, options)).await.unwrap();
+    let live = second().await;
+    assert_eq!((&live["state"], &live["refusal"]), (&json!("LIVE"), &Value::Null));
+    let compared = &live["compared"];
+    assert_eq!((&compared["with"], &compared["differing"]), (&json!(1), &json!("0")));
+    assert_eq!((&compared["notCompared"], compared["at"].is_string()), (&json!("0"), true));
+    assert_ne!(compared["rows"], "0");
+}

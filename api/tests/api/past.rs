@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::acting::{Acting, accepted, two_mugs_by_hand, units};
-use crate::support::{Api, Whole, code, sent, two_mugs};
+use crate::lists::{appended, appended_behind, tags};
+use crate::support::{Api, Whole, code, must, sent, two_mugs};
 
 const AS_OF: &str = "query($id: UUID!, $asOf: AsOfInput) { order(id: $id, asOf: $asOf) {
     id status version updatedAt holds { name } tags lines { cancelled } total { amount }
@@ -263,4 +264,98 @@ async fn many_histories_in_one_query_are_too_much() {
     assert!(status == 200 && body.get("errors").is_none(), "{body:#}");
     let (_, body) = asked(5).await;
     assert!(body.to_string().contains("too complex"), "{body:#}");
+}
+
+/// The history from the beginning or behind `after`, with `changes`.
+async fn history(api: &Api, order: &Acting, first: u32, after: Option<&str>) -> Value {
+    let page = json!({ "id": order.id.0, "first": first, "after": after });
+    api.ask(HISTORY, page).await.1
+}
+
+fn revisions(history: &Value) -> Vec<i64> {
+    let nodes = history["data"]["orderHistory"]["nodes"].as_array();
+    let nodes = nodes.unwrap_or_else(|| panic!("{history:#}"));
+    nodes.iter().map(|change| change["revision"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_history_names_the_event_that_it_cannot_understand_and_tells_what_is_before_it() {
+    let api = Api::start().await;
+    let order = Acting::on(&api, two_mugs("k")).await;
+    let poison = schemas::Encoded { version: 99, ..tags("poison") };
+    appended(&api, &order, vec![tags("vip"), poison, tags("west")]).await;
+
+    for (first, after) in [(3, None), (1, Some("1")), (9, Some("2"))] {
+        let refused = history(&api, &order, first, after).await;
+        assert_eq!(code(&refused), "UNREADABLE_EVENT", "{refused:#}");
+        let error = &refused["errors"][0];
+        assert_eq!(error["extensions"]["stream"], json!(format!("order-{}", order.id.0)));
+        assert_eq!(error["extensions"]["revision"], json!(2));
+        assert_eq!(error["extensions"]["eventType"], "order-tags-changed");
+        assert!(error["message"].as_str().unwrap().contains("event 2 of order-"), "{refused:#}");
+    }
+    let before = history(&api, &order, 2, None).await;
+    assert_eq!(revisions(&before), [0, 1]);
+    assert_eq!(before["data"]["orderHistory"]["pageInfo"]["hasNextPage"], json!(true));
+
+    let who = "query($id: UUID!) { orderHistory(id: $id, first: 9) { nodes { revision type } } }";
+    let who = api.ask(who, json!({ "id": order.id.0 })).await.1;
+    assert_eq!(revisions(&who), [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn the_history_leaves_out_what_is_skipped_and_what_is_not_ours() {
+    let whole = Whole::start().await;
+    let (api, url) = (&whole.api, whole.postgres.url());
+    let order = Acting::on(api, two_mugs("k")).await;
+    let stream = schemas::stream_of::<domain::order::Order>(&order.id);
+    let poison = schemas::Encoded { version: 99, ..tags("poison") };
+    appended(api, &order, vec![tags("vip"), poison, tags("west")]).await;
+    let foreigner = api.store.connection_string().parse().unwrap();
+    let foreigner = eventstore::Client::new(foreigner).unwrap();
+    let theirs = eventstore::EventData::json("their-event", &"data").unwrap();
+    let any = eventstore::AppendToStreamOptions::default();
+    let theirs = Box::pin(foreigner.append_to_stream(stream.as_str(), &any, theirs));
+    theirs.await.unwrap();
+
+    let skip = async |revision| {
+        let (actor, reason) = ("user:test".to_owned(), "written by a test".to_owned());
+        let skip = projector::quarantine::Skip { revision, actor, reason };
+        let orders = projector::read_model::ProjectionName::Orders;
+        projector::quarantine::skip(&url, &api.journal, orders, &stream, skip).await
+    };
+    // Only what the read model is stuck at can be skipped.
+    must(async {
+        while skip(2).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let told = history(api, &order, 9, None).await;
+    assert_eq!(revisions(&told), [0, 1, 3]);
+    let changes = &told["data"]["orderHistory"]["nodes"][2]["changes"];
+    assert_eq!(*changes, json!([{ "field": "tags.1", "before": null, "after": "west" }]));
+    let pages = history(api, &order, 1, Some("1")).await;
+    assert_eq!(revisions(&pages), [3]);
+    assert_eq!(pages["data"]["orderHistory"]["pageInfo"]["hasNextPage"], json!(false));
+
+    let timeline = "query($id: UUID!, $at: String) {
+        orderTimeline(id: $id, first: 9, atLeast: $at) { nodes { revision quarantined } } }";
+    let at = json!({ "id": order.id.0, "at": null });
+    let moments = api.data(timeline, at).await["orderTimeline"]["nodes"].clone();
+    let moment = |revision| json!({ "revision": revision, "quarantined": false });
+    assert_eq!(moments, json!([moment(0), moment(1), moment(3)]));
+
+    // Behind what is not ours there is something now.
+    appended_behind(4, api, &order, vec![tags("later")]).await;
+    let refused = history(api, &order, 9, None).await;
+    assert_eq!(code(&refused), "UNREADABLE_EVENT", "{refused:#}");
+    assert_eq!(refused["errors"][0]["extensions"]["revision"], json!(4));
+    must(async {
+        while skip(4).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(revisions(&history(api, &order, 9, None).await), [0, 1, 3, 5]);
 }

@@ -3,13 +3,15 @@
 use domain::fulfilment::{
     DeliveryWork, Fulfilment, FulfilmentCommand, FulfilmentStarted, Step, Work,
 };
-use domain::ids::{LocationCode, OrderId, ShipmentId};
+use domain::ids::{LocationCode, OrderId, PartnerReference, PaymentId, PaymentToken, ShipmentId};
 use domain::order::ShippedBy;
+use domain::payment::{Payment, PaymentCommand};
 use journal::{Context, Repository};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Api, Whole, two_mugs};
+use crate::acting::pounds;
+use crate::support::{Api, Whole, must, two_mugs};
 
 const RESUME: &str = "mutation($input: FulfilmentResumeInput!) { fulfilmentResume(input: $input) {
     process { id orderId kind status step } position replayed
@@ -34,16 +36,19 @@ async fn parked_delivery(api: &Api, order: OrderId) -> ShipmentId {
     let error = "the carrier does not go there".to_owned();
     let park = FulfilmentCommand::Park { step: Step::BookShipment, error };
     for command in [FulfilmentCommand::Start(started), park] {
-        let context = Context {
-            command_id: journal::ids::new_id(),
-            correlation_id: order.0,
-            causation_id: order.0,
-            actor: "process:test".to_owned(),
-            traceparent: None,
-        };
-        processes.execute(&shipment.into(), command, context).await.unwrap();
+        processes.execute(&shipment.into(), command, context(order)).await.unwrap();
     }
     shipment
+}
+
+fn context(order: OrderId) -> Context {
+    Context {
+        command_id: journal::ids::new_id(),
+        correlation_id: order.0,
+        causation_id: order.0,
+        actor: "process:test".to_owned(),
+        traceparent: None,
+    }
 }
 
 async fn resume(api: &Api, input: Value) -> Value {
@@ -88,4 +93,52 @@ async fn who_resumes_a_process_says_which() {
         let error = json!({ "__typename": "NotFound", "field": ["input", name] });
         assert_eq!(refused["userErrors"], json!([error]));
     }
+}
+
+#[tokio::test]
+async fn a_process_that_watches_money_says_until_when_it_is_held_beside_its_next_deadline() {
+    let whole = Whole::start().await;
+    let api = &whole.api;
+    let order = OrderId(Uuid::from_u128(17));
+    let payment = PaymentId(journal::ids::new_id());
+    let work = Work::Payment {
+        payment,
+        amount: pounds(500),
+        payment_token: PaymentToken::new("tok_visa").unwrap(),
+    };
+    let started = FulfilmentCommand::Start(FulfilmentStarted { order: Some(order), work });
+    let processes = Repository::<Fulfilment>::new(api.journal.clone(), 1);
+    processes.execute(&payment.into(), started, context(order)).await.unwrap();
+    parked_delivery(api, order).await;
+    let end = chrono::DateTime::from_timestamp(4_000_000_000, 0).unwrap();
+    let payments = Repository::<Payment>::new(api.journal.clone(), 1);
+    let held = PaymentCommand::RecordAuthorisation {
+        order,
+        amount: pounds(500),
+        reference: PartnerReference::new("ref").unwrap(),
+        expires_at: Some(end),
+    };
+    payments.execute(&payment, held, context(order)).await.unwrap();
+
+    let query = "query($order: UUID!) { processes(first: 9, where: { orderId: $order }) {
+        nodes { kind nextDeadlineAt authorisationEndsAt } } }";
+    let shown = async || {
+        let found = api.data(query, json!({ "order": order.0 })).await;
+        let mut nodes = found["processes"]["nodes"].as_array().unwrap().clone();
+        nodes.sort_by_key(|node| node["kind"].to_string());
+        json!(nodes)
+    };
+    let process = |kind: &str, end: Value| json!({ "kind": kind, "nextDeadlineAt": null, "authorisationEndsAt": end });
+    let wanted = |end: Value| json!([process("DELIVERY", Value::Null), process("PAYMENT", end)]);
+    let until = async |wanted: Value| {
+        must(async {
+            while shown().await != wanted {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    };
+    until(wanted(json!(end.to_rfc3339()))).await;
+    payments.execute(&payment, PaymentCommand::RecordExpiry, context(order)).await.unwrap();
+    until(wanted(Value::Null)).await;
 }

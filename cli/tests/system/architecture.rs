@@ -35,7 +35,7 @@ const MAY_IMPORT: [(&str, &[&str]); 11] = [
 ];
 
 /// A package and the only crates of ours that may use it.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("eventstore", &["journal", "cli"]),
     ("aws-lc-rs", &["keyring", "embedded-store"]),
     ("sqlx", &["projector"]),
@@ -50,6 +50,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("reqwest", &["process-managers", "cli"]),
     ("anyhow", &["cli"]),
     ("tracing-subscriber", &["cli"]),
+    ("mimalloc", &["cli"]),
 ];
 
 /// Packages that `domain` must not reach: it is pure.

@@ -1,13 +1,15 @@
 //! `orderstore projections`: the read models looked after from a shell, while everything runs.
 
-use std::process::Output;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
 
 use journal::{ExpectedRevision, Journal, Proposed, SystemClock, ids};
+use private_postgres::{Binaries, Cluster};
 use schemas::{Encoded, Metadata, StreamName};
 use serde_json::{Value, json};
 
-use crate::running::{Folder, Store, await_value, output_of, run};
+use crate::running::{Folder, Process, Store, await_value, orderstore, output_of, run};
 
 /// A store with an order that is delivered, and a shell beside it.
 struct Shop {
@@ -41,6 +43,31 @@ impl Shop {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Begins `orderstore projections … --json`: the process, and the lines that it prints.
+    fn begin(&self, arguments: &[&str]) -> (Process, Lines<BufReader<ChildStdout>>) {
+        let data = self.folder.path().join("data");
+        let mut command = orderstore();
+        command.arg("projections").args(arguments).arg("--json").arg("--data-dir").arg(data);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (Process(child), lines)
+    }
+
+    /// A session with the database, as somebody with `psql` has one.
+    fn psql(&self) -> Command {
+        let database = Cluster::url_of_running(&self.folder.path().join("data/postgres")).unwrap();
+        let mut psql = Command::new(Binaries::find(None).unwrap().dir().join("psql"));
+        psql.args(["--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1", &database]);
+        psql
+    }
+
+    /// What a statement answers.
+    #[track_caller]
+    fn sql(&self, statement: &str) -> String {
+        let output = self.psql().args(["--command", statement]).output().unwrap();
+        output_of(&output).trim().to_owned()
+    }
+
     fn stream(&self) -> StreamName {
         StreamName::new("order", &self.order)
     }
@@ -70,6 +97,30 @@ impl Shop {
         let query = "query($id: UUID!) { order(id: $id) { quarantined } }";
         let answer = self.store.api.run(query, json!({ "id": self.order })).await;
         answer["order"]["quarantined"].as_bool().unwrap()
+    }
+}
+
+/// Somebody in the middle of reading the orders, whom no promotion disturbs, until this is dropped.
+struct LongReader {
+    session: Child,
+}
+
+impl LongReader {
+    fn begin(shop: &Shop) -> Self {
+        let mut psql = shop.psql();
+        let mut session = psql.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let reading = "begin; select count(*) from read_model.orders;\n";
+        session.stdin.as_mut().unwrap().write_all(reading.as_bytes()).unwrap();
+        let answer = BufReader::new(session.stdout.take().unwrap()).lines().next();
+        assert_eq!(answer.unwrap().unwrap(), "1");
+        Self { session }
+    }
+}
+
+impl Drop for LongReader {
+    fn drop(&mut self) {
+        drop(self.session.stdin.take());
+        let _ = self.session.wait();
     }
 }
 
@@ -163,6 +214,69 @@ async fn read_models_are_built_anew_compared_promoted_and_rolled_back() {
     let lines = shop.lines(&["rebuild", "--all"]);
     assert_eq!(lines.last().unwrap()["promoted"], true);
     assert_eq!(shop.store.api.settled(&shop.order).await, "COMPLETED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_interrupted_ends_with_130_and_goes_on_where_it_was() {
+    let shop = Shop::open().await;
+    let (mut watching, mut lines) = shop.begin(&["status", "orders", "--watch"]);
+    for _ in 0..2 {
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!((&line["projection"], &line["generation"]), (&json!("orders"), &json!(1)));
+    }
+    assert_eq!(watching.interrupt().code(), Some(130));
+
+    let reader = LongReader::begin(&shop);
+    let (mut rebuild, mut lines) = shop.begin(&["rebuild", "orders"]);
+    let phase = |line: String| {
+        serde_json::from_str::<Value>(&line).unwrap()["phase"].as_str().unwrap().to_owned()
+    };
+    while phase(lines.next().unwrap().unwrap()) != "catch-up" {}
+    assert_eq!(rebuild.interrupt().code(), Some(130));
+    let complaint = std::io::read_to_string(rebuild.0.stderr.take().unwrap()).unwrap();
+    assert!(complaint.contains("nothing is lost"), "{complaint}");
+    let generations = || {
+        let status = shop.lines(&["status", "orders"]);
+        status.iter().map(|it| json!([it["generation"], it["state"]])).collect::<Vec<_>>()
+    };
+    assert_eq!(generations(), [json!([1, "live"]), json!([2, "building"])]);
+
+    drop(reader);
+    // The running projector goes on with it.
+    let promoted = [json!([1, "previous"]), json!([2, "live"])];
+    await_value(async || (generations() == promoted).then_some(())).await;
+    let runs = "select count(*) from orderstore.build_generations where projection = 'orders' \
+         and generation > 1";
+    assert_eq!(shop.sql(runs), "1");
+    let compared = shop.lines(&["status", "orders"])[1]["compared"].clone();
+    assert_eq!((&compared["with"], &compared["differing"]), (&json!(1), &json!(0)));
+    let shown = output_of(&shop.projections(&["status", "orders"]));
+    assert!(shown.contains("orders generation 2 was compared with 1 at"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_somebody_has_damaged_is_found_and_healed() {
+    let shop = Shop::open().await;
+    output_of(&shop.projections(&["verify", "--all"]));
+    let total = "select total_minor from read_model.orders";
+    assert_eq!(shop.sql(total), "100");
+    shop.sql("update orders_g1.orders set total_minor = 1");
+
+    let found = shop.projections(&["verify", "--all"]);
+    refusal(&found, 2);
+    let told = String::from_utf8(found.stdout).unwrap();
+    assert!(told.contains(shop.stream().as_str()) && told.contains("--heal"), "{told}");
+    assert_eq!(shop.sql(total), "1");
+
+    let healed = shop.projections(&["verify", "--all", "--heal", "--json"]);
+    refusal(&healed, 2);
+    let told = String::from_utf8(healed.stdout).unwrap();
+    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let orders = lines.iter().find(|line| line["projection"] == "orders").unwrap();
+    assert_eq!((&orders["drifted"], &orders["healed"]), (&json!(1), &json!(1)));
+    assert_eq!(orders["drifts"][0]["stream"], shop.stream().as_str());
+    assert_eq!(shop.sql(total), "100");
+    output_of(&shop.projections(&["verify", "--all"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

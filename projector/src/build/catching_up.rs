@@ -28,7 +28,7 @@ use crate::projections::{With, with};
 use crate::promotion::{self, Change, Way};
 use crate::worker::{Context, Worker};
 use crate::writer::Writer;
-use crate::{Comparison, Error, database, fleet, generation, quarantine};
+use crate::{Comparison, Error, database, fleet, generation, quarantine, verdict};
 
 /// How often it is looked how far the new generation is.
 const LOOK: Duration = Duration::from_millis(50);
@@ -110,7 +110,8 @@ impl CatchUp<'_> {
                 continue;
             }
             if !self.run.promote {
-                self.wait_for_promotion("it is not to be promoted", tracing::Level::INFO);
+                let why = "it is not to be promoted";
+                self.wait_for_promotion(why, tracing::Level::INFO).await?;
                 return Ok(Outcome::Ready);
             }
             if !compared {
@@ -120,11 +121,11 @@ impl CatchUp<'_> {
                         sleep(LOOK).await;
                         continue;
                     }
-                    self.refuse(&why_not);
+                    self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
                 if let Some(why_not) = self.differs::<P>().await? {
-                    self.refuse(&why_not);
+                    self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
             }
@@ -137,7 +138,7 @@ impl CatchUp<'_> {
                 // Readers wait while it is tried, so it is tried less and less often.
                 Ok(Change::InTheWay) => pause = (pause * 2).min(MOST_BETWEEN_PROMOTIONS),
                 Ok(Change::Dependent { what }) => {
-                    self.refuse(&promotion::dependent_in_words(&what));
+                    self.refuse(&promotion::dependent_in_words(&what)).await?;
                     return Ok(Outcome::Ready);
                 }
                 // It is live already, or nobody wants it any more.
@@ -148,11 +149,11 @@ impl CatchUp<'_> {
         }
     }
 
-    fn refuse(&self, why: &str) {
-        self.wait_for_promotion(why, tracing::Level::WARN);
+    async fn refuse(&self, why: &str) -> Result<(), Failure> {
+        self.wait_for_promotion(why, tracing::Level::WARN).await
     }
 
-    fn wait_for_promotion(&self, why: &str, level: tracing::Level) {
+    async fn wait_for_promotion(&self, why: &str, level: tracing::Level) -> Result<(), Failure> {
         let projection = self.part.generation.projection;
         let why = format!(
             "generation {} of {projection} is not live: {why}; look at it with `orderstore \
@@ -164,7 +165,11 @@ impl CatchUp<'_> {
         } else {
             tracing::info!(%projection, why, "a new generation waits");
         }
+        let mut connection = database::connect(&self.engine.context.address).await?;
+        verdict::note_refusal(&mut connection, self.part.generation, &why).await;
+        connection.close().await?;
         self.engine.board.of(projection, |it| it.refusal = Some(why));
+        Ok(())
     }
 
     /// Why readers would miss streams that the live generation follows, if they would. There need
@@ -226,6 +231,7 @@ impl CatchUp<'_> {
         // Streams that could not be compared count as well, unless it is because nobody works on
         // the live generation: it would never come to them.
         let mut connection = database::connect(&engine.context.address).await?;
+        verdict::note_comparison(&mut connection, &comparison).await;
         let patience = engine.context.options.take_over_after;
         let is_fed = fleet::is_fed(&mut connection, blue, patience).await?;
         connection.close().await?;

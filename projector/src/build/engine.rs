@@ -30,8 +30,7 @@ use super::spill::SpillError;
 use crate::bookkeeping::GenerationId;
 use crate::database;
 use crate::failure::Failure;
-use crate::projection::Projection;
-use crate::projections::{Definition, With, with};
+use crate::projections::{Definition, with};
 use crate::worker::{Context, Patience};
 
 impl Failure {
@@ -173,13 +172,16 @@ impl Engine {
     fn background(&self) -> (AbortOnDropHandle<()>, AbortOnDropHandle<()>) {
         let Self { context, board, pacer, right, .. } = self;
         let (right, max_lag) = (*right, self.options.max_lag);
+        let gentle = self.options.gentle;
         let beating = {
             let (context, board, pacer) = (context.clone(), Arc::clone(board), pacer.clone());
             tokio::spawn(async move { pacer.beat(&context, right, &board).await })
         };
         let yielding = {
             let (context, board, pacer) = (context.clone(), Arc::clone(board), pacer.clone());
-            tokio::spawn(async move { pacer.yield_to_live(&context, max_lag, &board).await })
+            tokio::spawn(
+                async move { pacer.yield_to_live(&context, max_lag, gentle, &board).await },
+            )
         };
         (AbortOnDropHandle::new(beating), AbortOnDropHandle::new(yielding))
     }
@@ -300,7 +302,7 @@ impl Engine {
         }
         self.enter(connection, run, Phase::Scan).await?;
         let categories: BTreeSet<_> =
-            run.parts.iter().map(|part| with(part.generation.projection, Category)).collect();
+            run.parts.iter().map(|part| part.generation.projection.category()).collect();
         let plan = dealing::Plan {
             directory: self.directory(),
             identity: format!("run {} begun {} of {categories:?}", run.id, self.begun),
@@ -355,16 +357,5 @@ impl Engine {
             .buffer_unordered(FINISHED_AT_ONCE)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await
-    }
-}
-
-/// Whose events a projection folds.
-struct Category;
-
-impl With for Category {
-    type Output = &'static str;
-
-    fn with<P: Projection>(self) -> &'static str {
-        <P::Source as schemas::Aggregate>::CATEGORY
     }
 }

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::projection::Projection;
 use crate::projections::{Definition, With};
 use crate::quarantine::{self, Exceptions, attempt};
+use crate::views;
 
 /// Memory for building one index. Postgres takes it as it needs it.
 const INDEX_MEMORY: &str = "96MB";
@@ -30,8 +31,10 @@ pub(super) async fn prepare(
     let schema = generation.schema();
     // Names of schemas cannot be arguments. This one is made of our own name and a number.
     let anew = format!("drop schema if exists {schema} cascade; create schema {schema};");
+    let closed = views::Closed::of(&mut transaction, generation).await?;
     sqlx::raw_sql(AssertSqlSafe(anew)).execute(&mut *transaction).await?;
     sqlx::raw_sql(definition.tables).execute(&mut *transaction).await?;
+    closed.again(&mut transaction, definition.views).await?;
     sqlx::raw_sql(MARKS).execute(&mut *transaction).await?;
     quarantine::forget(&mut transaction, generation).await?;
     bookkeeping::begin_after(&mut transaction, generation, Position::START).await?;

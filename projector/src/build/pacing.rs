@@ -1,8 +1,9 @@
-//! How fast a run goes: not at all while it is paused, slower while live projections fall behind,
-//! and never again once somebody else has taken it over.
+//! How fast a run goes: not at all while it is paused, slower while live projections fall behind or
+//! others need all processors, and never again once somebody else has taken it over.
 //!
 //! It slows down by a share of its time (`duty`): halved when live projections are too far behind,
-//! a little more again whenever they are not.
+//! or, as long as a fair share is left, when the machine is full; a little more again whenever
+//! neither is so.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::copying::Right;
+use super::processors::Processors;
 use super::progress::Board;
 use super::run;
 use crate::bookkeeping::WANTED;
@@ -27,8 +29,13 @@ const BEAT: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// … and then how far they have come.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// So soon the machine is looked at first.
+const FIRST_LOOK: Duration = Duration::from_millis(200);
 /// It never slows down further.
 const SLOWEST: f64 = 0.05;
+/// It does not slow down further because others need the processors: a store that is always busy
+/// has to come to new read models as well.
+const SLOWEST_BESIDE_OTHERS: f64 = 0.2;
 const FASTER: f64 = 0.1;
 /// The longest rest after one piece of work.
 const LONGEST_REST: Duration = Duration::from_secs(5);
@@ -89,11 +96,23 @@ impl Pacer {
         }
     }
 
-    /// Slows down while live projections are further behind than `max_lag`.
-    pub(super) async fn yield_to_live(self, context: &Context, max_lag: Duration, board: &Board) {
+    /// Slows down while live projections are further behind than `max_lag`, and, if `gentle`, while
+    /// others need all processors.
+    pub(super) async fn yield_to_live(
+        self,
+        context: &Context,
+        max_lag: Duration,
+        gentle: bool,
+        board: &Board,
+    ) {
         let mut connection = None;
+        let mut processors = Processors::new();
+        processors.are_full();
+        let mut pause = FIRST_LOOK;
         loop {
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = LOOK;
+            let full = gentle && processors.are_full();
             let Ok(behind) = is_behind(context, &mut connection, max_lag).await else {
                 connection = None;
                 continue;
@@ -101,6 +120,8 @@ impl Pacer {
             self.change(|state| {
                 state.duty = if behind {
                     (state.duty / 2.0).max(SLOWEST)
+                } else if full {
+                    (state.duty / 2.0).max(SLOWEST_BESIDE_OTHERS.min(state.duty))
                 } else {
                     (state.duty + FASTER).min(1.0)
                 };

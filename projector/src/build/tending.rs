@@ -28,7 +28,13 @@ pub(crate) async fn build_what_is_left(context: Context, options: RebuildOptions
             Ok(true) => patience = Patience::new(),
             Ok(false) => {
                 patience = Patience::new();
-                let _ = timeout(LOOK_AGAIN, context.stop.cancelled()).await;
+                let news = async {
+                    tokio::select! {
+                        () = context.stop.cancelled() => {}
+                        () = context.to_build.notified() => {}
+                    }
+                };
+                let _ = timeout(LOOK_AGAIN, news).await;
             }
             Err(failure) => {
                 connection = None;

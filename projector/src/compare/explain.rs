@@ -7,7 +7,7 @@ use schemas::{Aggregate, StreamName};
 
 use super::report::{Explanation, RowSample};
 use super::rows::Source;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_about_events};
 use crate::projection::Projection;
 
 /// So many streams are read at the same time.
@@ -26,7 +26,7 @@ pub(crate) async fn event(
 ) -> Result<Option<Recorded>, Failure> {
     match journal.read(stream, revision).try_next().await {
         Ok(event) => Ok(event.filter(|event| event.revision == revision)),
-        Err(error) if error.is_transient() => Err(error.into()),
+        Err(error) if !is_about_events(&error) => Err(error.into()),
         Err(_) => Ok(None),
     }
 }

@@ -1,19 +1,24 @@
 //! Every projection ends in the same tables however its events reach it.
 
+use std::sync::Arc;
+
 #[expect(dead_code, reason = "shared with the tests from outside, which use all of it")]
 #[path = "../../tests/projector/lives.rs"]
 mod lives;
 
+use domain::credit_note::{
+    CreditLine, CreditNote, CreditNoteDetails, CreditNoteEvent, CreditNoteIssued,
+};
 use domain::fulfilment::{
     Fulfilment, FulfilmentEvent, FulfilmentStarted, FulfilmentStepFailed, FulfilmentStepParked,
     Step, Work,
 };
 use domain::ids::{
-    CaptureId, LocationCode, OrderId, PartnerReference, PaymentId, ProcessId, ReceiptId,
-    ShipmentId, Sku,
+    CaptureId, Channel, CreditNoteId, LocationCode, OrderId, PartnerReference, PaymentId,
+    ProcessId, ReceiptId, ShipmentId, Sku,
 };
 use domain::money::{Currency, Money};
-use domain::order::Order;
+use domain::order::{LineKind, Order};
 use domain::payment::{Payment, PaymentAuthorised, PaymentCaptured, PaymentEvent};
 use domain::quantity::Quantity;
 use domain::shipment::{
@@ -25,6 +30,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use super::credit_notes::CreditNotes;
 use super::fulfilments::Fulfilments;
 use super::orders::Orders;
 use super::payments::Payments;
@@ -161,6 +167,43 @@ async fn a_process_is_where_it_is_however_it_is_told() {
         .then(async |tables| {
             let where_it_is = "select status || ': ' || error from fulfilments";
             assert_eq!(asked(tables, where_it_is).await, ["parked: given up"]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_credit_note_is_there_once_with_all_its_lines_however_it_is_told() {
+    let line = |sku: &str, kind, quantity, pence| CreditLine {
+        sku: Sku::new(sku).unwrap(),
+        title: String::new(),
+        kind,
+        quantity: Quantity::new(quantity).unwrap(),
+        unit_price: gbp(pence),
+    };
+    let issued = |number: &str, lines: Vec<CreditLine>, pence| {
+        let number = PartnerReference::new(number).unwrap();
+        let (channel, total) = (Channel::new("web").unwrap(), gbp(pence));
+        let customer = None;
+        let details =
+            CreditNoteDetails { number, channel, customer, lines, total, issued_at: at(60) };
+        CreditNoteEvent::Issued(CreditNoteIssued { details: Arc::new(details) })
+    };
+    let note = |id| stream_of::<CreditNote>(&CreditNoteId(Uuid::from_u128(id)));
+    let (mug, postage) =
+        (line("MUG", LineKind::Goods, 3, 500), line("POST", LineKind::Charge, 1, 300));
+    Story::<CreditNotes>::new()
+        .given(&note(1), &[issued("C1", vec![mug.clone(), postage.clone()], 1_800)])
+        .when(&note(2), &[issued("C2", vec![postage], 300)])
+        .when(&note(3), &[issued("C3", vec![mug], 1_500)])
+        .then(async |tables| {
+            let notes = "select number || ' ' || total_minor || ' ' || unit_count \
+                 from credit_notes order by number";
+            let all = ["C1 1800 4", "C2 300 1", "C3 1500 3"];
+            assert_eq!(asked(tables, notes).await, all);
+            let lines = "select number || ' ' || line || ' ' || sku || ' ' || quantity \
+                 from credit_note_lines join credit_notes on id = credit_note_id order by 1";
+            let all = ["C1 0 MUG 3", "C1 1 POST 1", "C2 0 POST 1", "C3 0 MUG 3"];
+            assert_eq!(asked(tables, lines).await, all);
         })
         .await;
 }

@@ -13,7 +13,7 @@ use super::ledger;
 use super::places::readable_from;
 use crate::bookkeeping::GenerationId;
 use crate::database::Trouble;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_about_events};
 use crate::fold::{Fold, Poisoned, Taken, Tally};
 use crate::projection::{self, Projection, State, Unfoldable, id_of};
 
@@ -293,7 +293,7 @@ async fn portion(events: &mut EventStream) -> Result<(Vec<Recorded>, End), Failu
         match events.try_next().await {
             Ok(Some(event)) => some.push(event),
             Ok(None) => return Ok((some, End::Reached)),
-            Err(error) if error.is_transient() => return Err(error.into()),
+            Err(error) if !is_about_events(&error) => return Err(error.into()),
             Err(error) => return Ok((some, End::Unreadable(error))),
         }
     }

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Connection, FromRow};
 use uuid::Uuid;
 
 use crate::bookkeeping::GenerationId;
+use crate::failure::is_about_events;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::{Error, ProjectionName, database};
@@ -142,7 +143,7 @@ async fn event(
 ) -> Result<Option<Event>, Error> {
     match journal.read(stream, revision).try_next().await {
         Ok(event) => Ok(event.filter(|event| event.revision == revision).map(Event::from)),
-        Err(error) if error.is_transient() => Err(error.into()),
+        Err(error) if !is_about_events(&error) => Err(error.into()),
         // It is not ours, or gone. The error in the list says so.
         Err(_) => Ok(None),
     }
@@ -219,7 +220,7 @@ async fn lengths(rows: Vec<Waiting>, journal: &Journal) -> Result<Vec<Waiting>, 
             Ok(last) => last.last().map(|last| {
                 last.revision.saturating_sub(u64::try_from(row.revision).unwrap_or(u64::MAX))
             }),
-            Err(error) if error.is_transient() => return Err(Error::from(error)),
+            Err(error) if !is_about_events(&error) => return Err(Error::from(error)),
             Err(_) => None,
         };
         Ok(row)

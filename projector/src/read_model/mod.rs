@@ -65,3 +65,4 @@ pub use crate::projections::payments::{
 pub use crate::projections::shipments::{ParcelRow, ShipmentRow, TrackingRow};
 pub use crate::projections::stock_levels::{StockLocationRow, StockMovementRow, StockRow};
 pub use crate::status::GenerationState;
+pub use crate::verdict::{LastComparison, Refusal, Verdict};

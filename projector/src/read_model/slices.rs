@@ -1,6 +1,8 @@
 //! How far each slice of each generation is, and what has happened to it: for whoever watches over
 //! projections rather than reads them.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use const_format::concatcp;
 use journal::Position;
@@ -10,6 +12,7 @@ use super::{Error, ProjectionName, Reader};
 use crate::Options;
 use crate::fleet::IS_WORKED_ON;
 use crate::status::GenerationState;
+use crate::verdict::{self, Verdict};
 
 /// A slice of a generation.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +133,17 @@ impl Reader {
         let rows: Vec<Row> = sqlx::query_as(SLICES).bind(silent).fetch_all(&self.pool).await?;
         // A projection that this build does not know belongs to a newer one.
         Ok(rows.into_iter().filter_map(SliceState::of).collect())
+    }
+
+    /// How generations compared with the one that was live then, and why those are not live that
+    /// could be: by projection and number.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database cannot be reached.
+    pub async fn verdicts(&self) -> Result<HashMap<(ProjectionName, i64), Verdict>, Error> {
+        let noted = verdict::verdicts(&self.pool).await?;
+        let known = noted.iter().filter_map(|it| Some((it.generation()?, it.verdict())));
+        Ok(known.collect())
     }
 }
 

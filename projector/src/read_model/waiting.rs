@@ -61,7 +61,7 @@ const FRESHNESS: &str = "select c.commit_position, c.prepare_position, \
      min(c.updated_at) over () as updated_at, bool_and(c.caught_up) over () as caught_up \
      from orderstore.checkpoints c \
      join orderstore.projections p on p.name = c.projection and p.generation = c.generation \
-     where p.name = $1 and p.state = 'live' \
+     where p.name = $1 and p.state = 'live' and p.opened \
      order by c.commit_position, c.prepare_position limit 1";
 
 #[derive(FromRow)]

@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use journal::{EventStream, Journal, Position, Recorded};
 use schemas::StreamName;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_about_events};
 use crate::fold::{Fold, Poisoned, Taken};
 use crate::projection::{Projection, State as _, Unfoldable};
 use crate::quarantine::{Exceptions, readable_from};
@@ -66,7 +66,7 @@ impl<P: Projection> Refold<P> {
             match self.events.try_next().await {
                 Ok(Some(event)) if self.until.includes(&event) => self.take(&mut fold, &event),
                 Ok(_) => self.ended = true,
-                Err(error) if error.is_transient() => return Err(error.into()),
+                Err(error) if !is_about_events(&error) => return Err(error.into()),
                 Err(error) => self.meet_unreadable(&error, exceptions).await?,
             }
             if self.ended {

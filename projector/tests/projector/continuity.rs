@@ -66,7 +66,7 @@ async fn a_stream_whose_beginning_was_skipped_is_read_from_its_beginning() {
     assert_eq!(world.reader().lines_of(&[row.id]).await.unwrap().len(), 2);
 }
 
-async fn skip_to(world: &World, position: journal::Position) {
+pub(crate) async fn skip_to(world: &World, position: journal::Position) {
     let (commit, prepare) = position.to_signed().unwrap();
     let mut connection = world.connection().await;
     let skip = "update orderstore.checkpoints set commit_position = $1, prepare_position = $2";

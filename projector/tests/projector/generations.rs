@@ -41,8 +41,8 @@ async fn setting_up_many_times_at_once_is_setting_up_once() {
     for name in ProjectionName::ALL {
         assert_eq!(generations(&world, name).await, [(1, GenerationState::Live)]);
     }
-    let reader = world.reader();
-    assert_eq!(reader.orders(&OrderQuery::default()).await.unwrap(), []);
+    world.open_to_readers().await;
+    assert_eq!(world.reader().orders(&OrderQuery::default()).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -284,7 +284,7 @@ async fn a_new_version_is_built_beside_the_old_one_and_promoted() {
 #[tokio::test]
 async fn an_old_build_keeps_its_hands_off_a_newer_version() {
     let world = World::open().await;
-    projector::migrate(&world.url).await.unwrap();
+    world.open_to_readers().await;
     world
         .execute("update orderstore.projections set version = version + 1 where name = 'orders'")
         .await;

@@ -268,11 +268,12 @@ async fn waiting_also_ends_for_a_projection_that_the_event_is_not_for() {
 #[tokio::test]
 async fn waiting_is_bounded_and_says_how_far_it_is() {
     let world = World::open().await;
-    projector::migrate(&world.url).await.unwrap();
+    world.open_to_readers().await;
+    let start = world.reader().freshness(ORDERS).await.unwrap().position;
     let position = world.append(&order_stream(1), &[placed(1)]).await;
     let limit = Duration::from_millis(20);
     let reached = world.reader().wait_for(ORDERS, position, limit).await.unwrap();
-    assert_eq!(reached, Reached::NotYet(journal::Position::START));
+    assert_eq!(reached, Reached::NotYet(start));
 }
 
 #[tokio::test]
@@ -284,20 +285,23 @@ async fn a_database_that_is_not_set_up_is_not_ready() {
     let refused = reader.ready().await.unwrap_err();
     assert!(matches!(refused, Error::NotReady(_)) && refused.is_transient(), "{refused:?}");
     projector::migrate(&world.url).await.unwrap();
+    let refused = reader.ready().await.unwrap_err();
+    assert!(matches!(refused, Error::NotReady(_)), "nobody has looked into the log: {refused:?}");
+    world.open_to_readers().await;
     reader.ready().await.unwrap();
 }
 
 #[tokio::test]
 async fn without_a_database_reads_are_unavailable_and_come_back_with_it() {
     let world = World::open().await;
-    projector::migrate(&world.url).await.unwrap();
+    world.open_to_readers().await;
     let reader = world.reader();
     reader.ready().await.unwrap();
     world.drop_database().await;
     let refused = reader.orders(&OrderQuery::default()).await.unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
     world.create_database().await;
-    projector::migrate(&world.url).await.unwrap();
+    world.open_to_readers().await;
     assert_eq!(reader.orders(&OrderQuery::default()).await.unwrap(), []);
 
     let nowhere = Reader::connect_lazy("postgres://nobody:secret@127.0.0.1:1/none").unwrap();

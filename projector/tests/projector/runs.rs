@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use projector::{Error, Options, Phase, ProjectionName, Rebuild, RebuildOptions};
+use projector::{Error, GenerationState, Options, Phase, ProjectionName, Rebuild, RebuildOptions};
 use schemas::Encoded;
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -86,6 +86,10 @@ async fn a_generation_that_follows_fewer_streams_waits_whatever_the_threshold() 
     let refusal = done.projections[0].refusal.clone().unwrap();
     assert!(refusal.contains("1 of its streams are quarantined, and 0 of those"), "{refusal}");
     assert!(refusal.contains("projections promote orders"), "{refusal}");
+    let all = projector::status(&world.url, &world.journal).await.unwrap();
+    let waits = all.iter().find(|it| it.state == GenerationState::Building).unwrap();
+    assert_eq!(waits.verdict.refusal.as_ref().unwrap().why, refusal);
+    assert_eq!(waits.verdict.compared, None);
 }
 
 #[tokio::test]

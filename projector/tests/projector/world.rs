@@ -43,15 +43,31 @@ impl World {
 
     /// The same in another cluster.
     pub(crate) async fn open_at(server_url: &str) -> Self {
+        Self::open_with(server_url, embedded_store::Options::temporary(), "").await
+    }
+
+    /// The same, with an event store that asks everybody who they are. We are `admin`.
+    pub(crate) async fn open_guarded() -> Self {
+        let cluster = CLUSTER.get_or_init(async || Cluster::temporary().await.unwrap()).await;
+        let authentication = embedded_store::Authentication::with_passwords("secret", "secret");
+        let options = embedded_store::Options {
+            authentication: Some(authentication),
+            ..embedded_store::Options::temporary()
+        };
+        Self::open_with(&cluster.url(), options, "admin:secret@").await
+    }
+
+    async fn open_with(
+        server_url: &str,
+        options: embedded_store::Options,
+        credentials: &str,
+    ) -> Self {
         let database = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
         let url = server_url.replacen("/orderstore?", &format!("/{database}?"), 1);
         assert_ne!(url, server_url);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = embedded_store::Options::temporary();
         let store = embedded_store::serve(listener, options).await.unwrap();
-        let address = store.connection_string().parse().unwrap();
-        let options = journal::Options::new(address).with_deadline(Duration::from_secs(20));
-        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let journal = connect(&store, credentials);
         let server_url = server_url.to_owned();
         let world = Self { journal, url, server_url, database, store };
         world.create_database().await;
@@ -122,6 +138,29 @@ impl World {
 
     pub(crate) fn projector(&self) -> Projector {
         Projector::start(&self.url, self.journal.clone(), Self::options()).unwrap()
+    }
+
+    /// Sets the database up and has readers see what the log has by now.
+    pub(crate) async fn open_to_readers(&self) {
+        let projector = self.projector();
+        settled(self, &projector).await;
+        projector.stop().await;
+    }
+
+    /// The same event store, for somebody who is no administrator of it.
+    pub(crate) fn journal_of_ops(&self) -> Journal {
+        connect(&self.store, "ops:secret@")
+    }
+
+    /// Lets `role` read a stream, and nobody else.
+    pub(crate) async fn let_read(&self, stream: &str, role: &str) {
+        let address = self.store.connection_string().replace("esdb://", "esdb://admin:secret@");
+        let administrator = eventstore::Client::new(address.parse().unwrap()).unwrap();
+        let list = eventstore::StreamAclBuilder::new().add_read_roles(role).build();
+        let metadata =
+            eventstore::StreamMetadataBuilder::new().acl(eventstore::Acl::Stream(list)).build();
+        let any = eventstore::AppendToStreamOptions::default();
+        Box::pin(administrator.set_stream_metadata(stream, &any, &metadata)).await.unwrap();
     }
 
     pub(crate) fn reader(&self) -> Reader {
@@ -200,6 +239,13 @@ impl World {
         dump.extend(rows);
         dump
     }
+}
+
+fn connect(store: &embedded_store::Server, credentials: &str) -> Journal {
+    let address = store.connection_string().replace("esdb://", &format!("esdb://{credentials}"));
+    let options = journal::Options::new(address.parse().unwrap());
+    let options = options.with_deadline(Duration::from_secs(20));
+    Journal::connect(options, Arc::new(SystemClock)).unwrap()
 }
 
 /// The same at every replay.

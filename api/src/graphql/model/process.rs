@@ -1,14 +1,15 @@
 //! Processes, as the schema shows them.
 
-use async_graphql::{ComplexObject, Context, Enum, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, Error, SimpleObject};
 use chrono::{DateTime, Utc};
 use domain::fulfilment::{FulfilmentState, Outcome, Phase, phase};
-use domain::ids::ProcessId;
+use domain::ids::{OrderId, PaymentId, ProcessId};
 use journal::Executed;
-use projector::read_model::ProcessRow;
+use projector::read_model::{PaymentRow, ProcessRow};
 use uuid::Uuid;
 
 use super::small;
+use crate::graphql::loaders::Loaders;
 use crate::graphql::request::Services;
 
 /// What a process is doing.
@@ -89,6 +90,8 @@ pub(crate) struct Process {
     /// When the order is given up if it is not paid by then; none once it is paid.
     payment_deadline: Option<DateTime<Utc>>,
     /// When something happens next by itself: the earlier of `nextAttemptAt` and `paymentDeadline`.
+    /// The end of an authorisation that is being watched is not in it, nor in filters and orders by
+    /// it: see `authorisationEndsAt`.
     next_deadline_at: Option<DateTime<Utc>>,
     /// When its first event was recorded; not known to a mutation.
     started_at: Option<DateTime<Utc>>,
@@ -169,6 +172,36 @@ impl Process {
     /// that nobody drives it.
     async fn overdue(&self, ctx: &Context<'_>) -> bool {
         self.next_deadline_at.is_some_and(|deadline| deadline < Services::of(ctx).now())
+    }
+
+    /// Until when the gateway holds the money that this process watches, if it said so. When that is
+    /// over, the process says so to the payment and the order. None where nothing is held (any more),
+    /// and for processes that watch none.
+    async fn authorisation_ends_at(
+        &self,
+        ctx: &Context<'_>,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
+        let order = OrderId(self.order_id);
+        if self.status == ProcessStatus::Finished {
+            return Ok(None);
+        }
+        let payment = match self.kind {
+            ProcessKind::Acceptance => PaymentId::of(order),
+            ProcessKind::Payment => PaymentId(self.id),
+            ProcessKind::Delivery
+            | ProcessKind::Capture
+            | ProcessKind::Void
+            | ProcessKind::Refund
+            | ProcessKind::Release
+            | ProcessKind::Restock
+            | ProcessKind::Backorder => return Ok(None),
+        };
+        let payments = Loaders::of(ctx).payments(ctx, order.0).await?;
+        let watched = payments.into_iter().find(|row| row.id == payment.0);
+        let is_held = |row: &PaymentRow| {
+            !row.expired && row.authorised_minor > row.captured_minor + row.voided_minor
+        };
+        Ok(watched.filter(is_held).and_then(|row| row.expires_at))
     }
 }
 

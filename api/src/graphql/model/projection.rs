@@ -1,8 +1,12 @@
 //! How far a projection is, as the schema shows it.
 
+use std::collections::HashMap;
+
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
-use projector::read_model::{Freshness, ProjectionName, SliceState, Verified};
+use projector::read_model::{
+    Freshness, LastComparison, ProjectionName, SliceState, Verdict, Verified,
+};
 
 use super::small;
 use crate::graphql::scalars::BigInt;
@@ -55,8 +59,37 @@ pub(crate) struct ProjectionGeneration {
     quarantined_streams: i32,
     /// What came of folding its streams again and comparing their rows; none if nobody has.
     verified: Option<ProjectionVerified>,
+    /// How it compared with the one that was read, when it was to be read instead of that the last
+    /// time; none if it was not compared.
+    compared: Option<ProjectionCompared>,
+    /// Why it is not read although it is built; none if nothing has kept it from that.
+    refusal: Option<ProjectionRefusal>,
     /// Its slices: each has its part of the streams.
     slices: Vec<ProjectionSlice>,
+}
+
+/// How a generation compared with the one that was read then.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ProjectionCompared {
+    /// The number of that one.
+    with: i32,
+    /// When.
+    at: DateTime<Utc>,
+    /// How many rows there were, on the side that had more.
+    rows: BigInt,
+    /// How many of them differed.
+    differing: BigInt,
+    /// Streams that never stood at the same event on both sides.
+    not_compared: BigInt,
+}
+
+/// Why a generation is not read.
+#[derive(Debug, Clone, SimpleObject)]
+pub(crate) struct ProjectionRefusal {
+    /// Since when.
+    at: DateTime<Utc>,
+    /// In words, with what to do about it.
+    reason: String,
 }
 
 /// What came of verifying a generation.
@@ -106,6 +139,7 @@ impl Projection {
         name: ProjectionName,
         freshness: Option<Freshness>,
         slices: &[SliceState],
+        verdicts: &HashMap<(ProjectionName, i64), Verdict>,
         lags: Option<&Lags>,
     ) -> Self {
         let of_it: Vec<_> = slices.iter().filter(|slice| slice.projection == name).collect();
@@ -115,15 +149,21 @@ impl Projection {
             position: freshness.map(|freshness| freshness.position.to_string()),
             updated_at: freshness.map(|freshness| freshness.updated_at),
             caught_up: freshness.is_some_and(|freshness| freshness.caught_up),
-            generations: generations.map(|it| ProjectionGeneration::new(it, lags)).collect(),
+            generations: generations
+                .map(|it| {
+                    let verdict = verdicts.get(&(name, it[0].generation)).cloned();
+                    ProjectionGeneration::new(it, verdict.unwrap_or_default(), lags)
+                })
+                .collect(),
         }
     }
 }
 
 impl ProjectionGeneration {
     /// The generation that all of `slices` are of; there is at least one.
-    fn new(slices: &[&SliceState], lags: Option<&Lags>) -> Self {
+    fn new(slices: &[&SliceState], verdict: Verdict, lags: Option<&Lags>) -> Self {
         let first = slices[0];
+        let Verdict { compared, refusal } = verdict;
         Self {
             generation: small(first.generation),
             version: first.version,
@@ -131,7 +171,23 @@ impl ProjectionGeneration {
             phase: first.phase.clone(),
             quarantined_streams: small(first.quarantined),
             verified: first.verified.map(ProjectionVerified::new),
+            compared: compared.map(ProjectionCompared::new),
+            refusal: refusal.map(|it| ProjectionRefusal { at: it.at, reason: it.why }),
             slices: slices.iter().map(|slice| ProjectionSlice::new(slice, lags)).collect(),
+        }
+    }
+}
+
+impl ProjectionCompared {
+    fn new(comparison: LastComparison) -> Self {
+        let LastComparison { with, at, found } = comparison;
+        let number = |number: u64| number.cast_signed().into();
+        Self {
+            with: small(with),
+            at,
+            rows: number(found.rows),
+            differing: number(found.differing),
+            not_compared: number(found.not_compared),
         }
     }
 }

@@ -12,7 +12,7 @@ use domain::order::{self as domain_order, OrderEvent, OrderState, PlacedOrder};
 use futures::{StreamExt, TryStreamExt, stream};
 use journal::Recorded;
 use projector::read_model::{self, OrderThen};
-use schemas::{StreamName, stream_of};
+use schemas::{StreamName, Undecodable, stream_of};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -38,16 +38,20 @@ pub(super) async fn order(
     as_of: AsOfInput,
 ) -> Result<Option<Order>, Error> {
     let until = Until::read(as_of)?;
-    let skipped = timeout(PATIENCE, skipped(ctx, &[id.0])).await;
-    let skipped = match skipped {
-        Ok(Ok(mut skipped)) => skipped.remove(&id.0).unwrap_or_default(),
-        Ok(Err(read_model::Error::Unavailable(_) | read_model::Error::NotReady(_))) | Err(_) => {
-            tracing::warn!(%id, "shown as it was without knowing what is skipped of it");
-            vec![]
-        }
-        Ok(Err(cause)) => return Err(read_error(ctx, &cause)),
-    };
+    let skipped = skipped_if_known(ctx, id).await?;
     fold(ctx, id, &until, &skipped).await
+}
+
+/// The events of the order that are skipped; none if Postgres is not there to say so.
+pub(super) async fn skipped_if_known(ctx: &Context<'_>, id: OrderId) -> Result<Vec<u64>, Error> {
+    match timeout(PATIENCE, skipped(ctx, &[id.0])).await {
+        Ok(Ok(mut skipped)) => Ok(skipped.remove(&id.0).unwrap_or_default()),
+        Ok(Err(read_model::Error::Unavailable(_) | read_model::Error::NotReady(_))) | Err(_) => {
+            tracing::warn!(%id, "its past is shown without knowing what is skipped of it");
+            Ok(vec![])
+        }
+        Ok(Err(cause)) => Err(read_error(ctx, &cause)),
+    }
 }
 
 /// The same, without the events that are skipped. Where an event cannot be understood, the order
@@ -79,7 +83,7 @@ async fn fold(
             ahead.push(event);
             for event in ahead.drain(..) {
                 // What cannot be read is in the way as soon as there is something behind it.
-                quarantined = unreadable || !walk.understands(&event);
+                quarantined = unreadable || walk.apply(&event).is_err();
                 if quarantined {
                     break;
                 }
@@ -200,7 +204,7 @@ impl Until {
 }
 
 /// What a walk comes to.
-enum Met {
+pub(super) enum Met {
     Event(Box<Recorded>),
     /// An event, of this revision, that is not ours. The walk goes on behind it.
     Unreadable(u64),
@@ -226,11 +230,6 @@ impl<'a> Walk<'a> {
         Self { ctx, stream, events, next: 0, state: domain_order::Order::initial(), seen: 0 }
     }
 
-    /// The next event, which the order does not know of yet.
-    pub(super) async fn next(&mut self) -> Result<Option<Recorded>, Error> {
-        self.try_next().await.map_err(|cause| store_error(self.ctx, &cause))
-    }
-
     async fn try_next(&mut self) -> Result<Option<Recorded>, journal::Error> {
         self.seen += 1;
         if self.seen.is_multiple_of(IN_ONE_GO) {
@@ -243,8 +242,8 @@ impl<'a> Walk<'a> {
         Ok(event)
     }
 
-    /// The same, past what is not ours.
-    async fn read(&mut self) -> Result<Met, Error> {
+    /// The next event, which the order does not know of yet. Goes on past what is not ours.
+    pub(super) async fn read(&mut self) -> Result<Met, Error> {
         match self.try_next().await {
             Ok(Some(event)) => Ok(Met::Event(Box::new(event))),
             Ok(None) => Ok(Met::End),
@@ -257,25 +256,16 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Moves the order on.
-    pub(super) fn apply(&mut self, event: &Recorded) -> Result<(), Error> {
-        let said = event.decode().map_err(|cause| internal(self.ctx, &cause))?;
-        self.evolve(&said);
+    /// Moves the order on, if the event can be understood.
+    pub(super) fn apply(&mut self, event: &Recorded) -> Result<(), Undecodable> {
+        let said: OrderEvent = event.decode()?;
+        let before = mem::replace(&mut self.state, domain_order::Order::initial());
+        self.state = domain_order::Order::evolve(before, &said);
         Ok(())
     }
 
-    /// Moves the order on, if the event can be understood.
-    fn understands(&mut self, event: &Recorded) -> bool {
-        let said = event.decode();
-        if let Ok(said) = &said {
-            self.evolve(said);
-        }
-        said.is_ok()
-    }
-
-    fn evolve(&mut self, said: &OrderEvent) {
-        let before = mem::replace(&mut self.state, domain_order::Order::initial());
-        self.state = domain_order::Order::evolve(before, said);
+    pub(super) fn stream(&self) -> &StreamName {
+        &self.stream
     }
 
     /// The order after what was applied so far.

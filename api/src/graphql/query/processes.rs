@@ -55,7 +55,13 @@ impl Processes {
         #[graphql(desc = "Answer only when the read model has got here; waits up to 2 seconds.")]
         at_least: Option<String>,
     ) -> Result<Connection<String, Process>, Error> {
-        freshness::wait(ctx, at_least.as_deref(), &[ProjectionName::Fulfilments]).await?;
+        let asked = ctx.look_ahead();
+        let processes = [asked.field("nodes"), asked.field("edges").field("node")];
+        let mut read = vec![ProjectionName::Fulfilments];
+        if processes.iter().any(|process| process.field("authorisationEndsAt").exists()) {
+            read.push(ProjectionName::Payments);
+        }
+        freshness::wait(ctx, at_least.as_deref(), &read).await?;
         let page = Page::new(first, after.as_deref(), |text| text.parse::<Cursor>().ok())?;
         let filter = filter.unwrap_or_default();
         let ProcessWhere { status, kind, order_id, due_before, overdue } = filter;

@@ -1,5 +1,7 @@
 //! `projections`.
 
+use std::collections::HashMap;
+
 use async_graphql::{Context, Error, Object};
 use projector::read_model::{self, ProjectionName};
 
@@ -20,6 +22,9 @@ impl Projections {
         let generations = ctx.look_ahead().field("generations");
         let slices = if generations.exists() { reader.slices().await } else { Ok(vec![]) };
         let slices = slices.map_err(|cause| read_error(ctx, &cause))?;
+        let asks = generations.field("compared").exists() || generations.field("refusal").exists();
+        let verdicts = if asks { reader.verdicts().await } else { Ok(HashMap::new()) };
+        let verdicts = verdicts.map_err(|cause| read_error(ctx, &cause))?;
         let slice = generations.field("slices");
         let asks = slice.field("lagMilliseconds").exists() || slice.field("lagPositions").exists();
         let lags = if asks { Lags::read(journal, &slices).await } else { None };
@@ -37,7 +42,7 @@ impl Projections {
                     | read_model::Error::Failed(_)),
                 ) => return Err(read_error(ctx, &cause)),
             };
-            projections.push(Projection::new(name, freshness, &slices, lags.as_ref()));
+            projections.push(Projection::new(name, freshness, &slices, &verdicts, lags.as_ref()));
         }
         Ok(projections)
     }

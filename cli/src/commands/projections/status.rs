@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use comfy_table::Table;
-use projector::{ProjectionName, ProjectionStatus, SliceStatus};
+use projector::{
+    Compared, LastComparison, ProjectionName, ProjectionStatus, Refusal, SliceStatus, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::shown::duration;
@@ -117,8 +119,13 @@ fn summarise(one: &ProjectionStatus) -> Value {
 impl Status {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let (database, journal) = self.stores.open()?;
+        // One that is heard of at any time, also while it is looked.
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
-            let mut all = projector::status(&database, &journal).await?;
+            let mut all = tokio::select! {
+                all = projector::status(&database, &journal) => all?,
+                _ = &mut interrupted => return Ok(ExitCode::from(130)),
+            };
             let wanted = &self.projections;
             all.retain(|it| wanted.is_empty() || wanted.contains(&it.projection));
             if self.json {
@@ -134,7 +141,7 @@ impl Status {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),
+                _ = &mut interrupted => return Ok(ExitCode::from(130)),
             }
         }
     }
@@ -165,11 +172,29 @@ fn say_status(all: &[ProjectionStatus]) {
             "\n{stuck} streams wait because of an event that cannot be folded; see `orderstore projections quarantine list`"
         ));
     }
+    all.iter().for_each(say_verdict);
     for one in all.iter().filter(|one| one.counters.gaps_healed > 0) {
         say(format_args!(
             "\n{} generation {}: {} gaps were found and filled. That is a defect of the event store, or of ours: report it",
             one.projection, one.generation, one.counters.gaps_healed
         ));
+    }
+}
+
+fn say_verdict(one: &ProjectionStatus) {
+    let Verdict { compared, refusal } = &one.verdict;
+    if let Some(LastComparison { with, at, found }) = compared {
+        let Compared { rows, differing, not_compared } = found;
+        say(format_args!(
+            "\n{} generation {} was compared with {with} at {}: {differing} of {rows} rows differed, \
+             {not_compared} streams could not be compared",
+            one.projection,
+            one.generation,
+            time(*at)
+        ));
+    }
+    if let Some(Refusal { at, why }) = refusal {
+        say(format_args!("\nSince {}: {why}", time(*at)));
     }
 }
 
@@ -253,11 +278,24 @@ fn describe(one: &ProjectionStatus) -> Value {
         "rows": one.rows,
         "updatedAt": one.updated_at,
         "quarantined": one.quarantined.iter().map(|it| &it.stream).collect::<Vec<_>>(),
+        "compared": one.verdict.compared.map(describe_comparison),
+        "refusal": one.verdict.refusal.as_ref().map(|it| json!({ "at": it.at, "reason": it.why })),
         "eventsApplied": one.counters.events_applied,
         "duplicatesDropped": one.counters.duplicates_dropped,
         "gapsHealed": one.counters.gaps_healed,
         "streamsQuarantined": one.counters.streams_quarantined,
         "slices": one.slices.iter().map(describe_slice).collect::<Vec<_>>(),
+    })
+}
+
+fn describe_comparison(comparison: LastComparison) -> Value {
+    let LastComparison { with, at, found } = comparison;
+    json!({
+        "with": with,
+        "at": at,
+        "rows": found.rows,
+        "differing": found.differing,
+        "notCompared": found.not_compared,
     })
 }
 
