@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use projector::{Options, Projector};
 use tokio_util::sync::CancellationToken;
 
 use super::Where;
-use super::alone::Job;
+use super::alone::{Job, Rebuilt};
 use crate::buyer::Buyer;
 use crate::live::caught_up;
 use crate::load::{CLIENTS, Load, Pace, SKUS};
@@ -60,10 +60,10 @@ pub(crate) async fn run(beside: Beside) -> anyhow::Result<()> {
     caught_up(&stage).await?;
     for pace in [Pace::Fixed(beside.rate), Pace::Largest] {
         let before = Load::last(ALONE, &buyer, pace).await?;
-        let (during, seconds) = while_rebuilding(&job, &buyer, pace).await?;
+        let (during, rebuilt) = while_rebuilding(&job, &buyer, pace).await?;
         caught_up(&stage).await?;
         let after = Load::last(ALONE, &buyer, pace).await?;
-        show(pace, [&before, &during, &after], seconds);
+        show(pace, [&before, &during, &after], &rebuilt);
     }
     let healed: u64 = projector.status().iter().map(|it| it.stats.gaps_healed).sum();
     ensure!(healed == 0, "{healed} gaps");
@@ -71,9 +71,8 @@ pub(crate) async fn run(beside: Beside) -> anyhow::Result<()> {
     stage.clear().await
 }
 
-async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Result<(Load, f64)> {
+async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Result<(Load, Rebuilt)> {
     let stop = CancellationToken::new();
-    let start = Instant::now();
     let rebuild = async {
         let done = job.start()?.finish(|_, _| {}).await;
         stop.cancel();
@@ -82,11 +81,13 @@ async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Resul
     let (load, done) = tokio::join!(Load::until(&stop, buyer, pace), rebuild);
     let done = done?;
     ensure!(done.promoted, "the rebuild was not promoted: {:?}", done.refusals);
-    Ok((load?, start.elapsed().as_secs_f64()))
+    Ok((load?, done))
 }
 
-fn show(pace: Pace, [before, during, after]: [&Load; 3], seconds: f64) {
-    println!("{pace:?}; the rebuild took {seconds:.1} s meanwhile");
+fn show(pace: Pace, [before, during, after]: [&Load; 3], rebuilt: &Rebuilt) {
+    println!("{pace:?}; the rebuild took {:.1} s meanwhile", rebuilt.seconds);
+    let phases = rebuilt.phases.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s"));
+    println!("  {}", phases.collect::<Vec<_>>().join(", "));
     for (name, load) in [("before", before), ("during", during), ("after", after)] {
         let took = load.latencies();
         println!(
