@@ -74,7 +74,8 @@ pub(crate) fn dependent_in_words(what: &str) -> String {
 /// Makes `incoming` the live generation. Nothing has changed unless the answer says that it is done.
 ///
 /// Readers that are in the middle of a statement finish it on the old generation; all later ones
-/// see the new one. No reader waits longer than a fifth of a second for it, no worker longer than two.
+/// see the new one. No reader waits longer than a fifth of a second for it; workers of either
+/// generation wait for as long as it is tried, about half a second.
 ///
 /// # Errors
 /// [`Failure::Lost`] when `incoming` is not what it was any more.

@@ -24,7 +24,8 @@ pub(super) async fn live(State(context): State<Arc<Context>>) -> StatusCode {
 }
 
 pub(super) async fn ping() -> Json<Value> {
-    Json(json!({ "text": "Ping request successfully handled" }))
+    // EventStoreDB numbers its answers; the number says nothing, but clients want one.
+    Json(json!({ "msgTypeId": 12, "text": "Ping request successfully handled" }))
 }
 
 pub(super) async fn info(State(context): State<Arc<Context>>) -> Json<Value> {

@@ -45,7 +45,7 @@ pub(crate) use self::consumers::{ConsumerId, Identity};
 pub(crate) use self::group::{Action, Delivery};
 use self::hub::Hub;
 pub(crate) use self::info::{ConnectionInfo, Info};
-pub(crate) use self::outbox::{Inbox, Outgoing};
+pub(crate) use self::outbox::{Inbox, Outgoing, Presence};
 pub(crate) use self::settings::{
     ALL, FilterChoice, InvalidSettings, Settings, Source, Start, Strategy,
 };

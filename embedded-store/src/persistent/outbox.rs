@@ -2,8 +2,8 @@
 //! takes them out as fast as the connection takes them. A slow connection fills it, and then the
 //! group sends no more.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Notify, mpsc};
 
@@ -35,27 +35,42 @@ impl Outgoing {
 pub(crate) struct Outbox {
     sender: mpsc::UnboundedSender<Outgoing>,
     bytes: Arc<AtomicUsize>,
+    presence: Weak<Presence>,
 }
 
-/// The consumer's end. Dropping it is how a consumer leaves.
+/// The consumer's end.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     receiver: mpsc::UnboundedReceiver<Outgoing>,
     bytes: Arc<AtomicUsize>,
+    presence: Arc<Presence>,
+}
+
+/// A consumer that has not left, held by whatever serves it. It leaves when nobody holds it any more.
+#[derive(Debug)]
+pub(crate) struct Presence {
     changed: Arc<Notify>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
 }
 
 /// Both ends. `changed` is notified when there is room again, and when the consumer has left.
 pub(crate) fn outbox(changed: Arc<Notify>) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let bytes = Arc::new(AtomicUsize::new(0));
-    (Outbox { sender, bytes: Arc::clone(&bytes) }, Inbox { receiver, bytes, changed })
+    let presence = Arc::new(Presence { changed });
+    let outbox = Outbox { sender, bytes: Arc::clone(&bytes), presence: Arc::downgrade(&presence) };
+    (outbox, Inbox { receiver, bytes, presence })
 }
 
 impl Outbox {
     pub(crate) fn send(&self, outgoing: Outgoing) {
         self.bytes.fetch_add(outgoing.size(), Ordering::Relaxed);
-        // An error means that the consumer has left, which the group notices.
+        // An error means that the consumer is leaving, which the group notices.
         let _ = self.sender.send(outgoing);
     }
 
@@ -64,26 +79,24 @@ impl Outbox {
     }
 
     pub(crate) fn has_left(&self) -> bool {
-        self.sender.is_closed()
+        self.presence.strong_count() == 0
     }
 }
 
 impl Inbox {
+    /// For what else serves the consumer.
+    pub(crate) fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.presence)
+    }
+
     /// The next message; `None` if the group is gone.
     pub(crate) async fn next(&mut self) -> Option<Outgoing> {
         let outgoing = self.receiver.recv().await?;
         let size = outgoing.size();
         let before = self.bytes.fetch_sub(size, Ordering::Relaxed);
         if before >= BYTES && before - size < BYTES {
-            self.changed.notify_one();
+            self.presence.changed.notify_one();
         }
         Some(outgoing)
-    }
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.receiver.close();
-        self.changed.notify_one();
     }
 }

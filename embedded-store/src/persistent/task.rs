@@ -243,9 +243,13 @@ impl Task {
             // An error means that whoever asked has gone; a consumer that has is noticed as such.
             Command::Connect(consumer, reply) => drop(reply.send(self.connect(consumer))),
             Command::Info(reply) => drop(reply.send(self.info(now).await)),
-            Command::Ack(from, ids) => self.group.ack(from, &ids, now),
+            Command::Ack(from, ids) => {
+                self.group.ack(from, &ids, now);
+                self.hand_out(now);
+            }
             Command::Nack(from, ids, action, reason) => {
                 self.group.nack(from, &ids, (action, &reason), now);
+                self.hand_out(now);
             }
             Command::Replay(stop_at, reply) => {
                 self.replays.begin(stop_at);
@@ -281,6 +285,21 @@ impl Task {
         let now = Instant::now();
         self.let_go();
         self.group.expire(now);
+        self.hand_out(now);
+        if self.saving.is_none()
+            && let Some(position) = self.group.checkpoint(now)
+        {
+            self.save(position);
+        }
+        self.read_on();
+        self.park();
+        self.replay_on();
+        self.truncate();
+    }
+
+    /// Sends what can be sent now. After each answer: a message that is refused takes the place that
+    /// it held, so what is new never overtakes one that its consumer refuses before looking at that.
+    fn hand_out(&mut self, now: Instant) {
         for (id, consumer) in self.group.consumers_mut() {
             consumer.blocked = self.outboxes.get(id).is_none_or(Outbox::is_full);
         }
@@ -295,15 +314,6 @@ impl Task {
                 Effect::Park(parking) => self.to_park.push(parking),
             }
         }
-        if self.saving.is_none()
-            && let Some(position) = self.group.checkpoint(now)
-        {
-            self.save(position);
-        }
-        self.read_on();
-        self.park();
-        self.replay_on();
-        self.truncate();
     }
 
     /// Forgets the consumers that have left.

@@ -19,7 +19,7 @@ use super::{no_source, refusal, source_name, user_name};
 use crate::event::Recorded;
 use crate::persistent::{
     ALL, Action as NackedTo, Command, Connected, ConsumerId, Delivery, Identity, Inbox,
-    NewConsumer, Outgoing, SubscriptionError,
+    NewConsumer, Outgoing, Presence, SubscriptionError,
 };
 use crate::security::{Action, Granted};
 
@@ -63,7 +63,7 @@ pub(in super::super) async fn read(
     let Connected { inbox, consumer, commands } =
         connected.map_err(|error| refusal::refused(&error, stream, group))?;
     let (broken, breaking) = mpsc::channel(1);
-    tokio::spawn(answers(questions, (consumer, commands), broken));
+    tokio::spawn(answers(questions, (consumer, commands), broken, inbox.presence()));
     let form = options.uuid_option.and_then(|option| option.form);
     let consumer = Consumer {
         context,
@@ -89,16 +89,20 @@ fn confirmation(stream: &str, options: &ReadOptions) -> SubscriptionConfirmation
 }
 
 /// Hands the answers of a consumer to its group, until the consumer is gone or says what makes no
-/// sense. A client that has nothing more to say may go on to listen.
+/// sense. A client that has nothing more to say may go on to listen. One that is gone leaves its group
+/// when the answers that came before its end are handed on: else what they are for would come again.
 async fn answers(
     mut questions: Streaming<ReadReq>,
     (consumer, commands): (ConsumerId, mpsc::Sender<Command>),
     broken: mpsc::Sender<Status>,
+    _presence: Arc<Presence>,
 ) {
     loop {
         let question = tokio::select! {
-            () = broken.closed() => return,
+            // What has arrived is heard before that the consumer is gone.
+            biased;
             question = questions.message() => question,
+            () = broken.closed() => return,
         };
         let answered = match question {
             Ok(Some(question)) => commands_of(consumer, question),

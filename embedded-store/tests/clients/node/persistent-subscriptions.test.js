@@ -147,6 +147,8 @@ for (const [kind, on] of Object.entries(kinds)) {
       const of = (type, retries) =>
         handled.filter(({ event, retryCount }) => event.type === type && retryCount === retries).length;
       assert.deepEqual([of("Skip", 0), of("Retry", 0), of("Retry", 1), of("Finish", 0)], [20, 20, 20, 1]);
+      // What is refused takes the place that it held, so nothing new overtakes it.
+      assert.equal(handled.at(-1).event.type, "Finish");
     });
 
     test("parks, and replays what was parked", SOON, async (t) => {

@@ -34,6 +34,13 @@ impl Store {
         soon(consumer).await.unwrap()
     }
 
+    /// One that wants to hold so many messages at a time.
+    async fn consume_some(&self, stream: &str, group: &str, some: usize) -> PersistentSubscription {
+        let options = SubscribeToPersistentSubscriptionOptions::default().buffer_size(some);
+        let consumer = self.client.subscribe_to_persistent_subscription(stream, group, &options);
+        soon(consumer).await.unwrap()
+    }
+
     async fn group_info(&self, stream: &str, group: &str) -> PersistentSubscriptionInfo<u64> {
         let options = GetPersistentSubscriptionInfoOptions::default();
         soon(self.client.get_persistent_subscription_info(stream, group, &options)).await.unwrap()
@@ -115,6 +122,30 @@ async fn a_refused_message_comes_again_and_says_how_often_it_came() {
         let (event, before) = next(&mut consumer).await;
         assert_eq!((number(event.event.as_ref().unwrap()), before), (0, retries));
         soon(consumer.nack(event, NakAction::Retry, "not yet")).await.unwrap();
+    }
+}
+
+/// Many times, because answers that arrive one by one take their turn anyway.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_answer_makes_room_for_what_is_next_at_that_moment() {
+    let store = store().await;
+    for _ in 0..20 {
+        let (stream, group) = (store.name("s"), store.name("g"));
+        store.add(&stream, events(0..8)).await;
+        store.create_group(&stream, &group, &eager()).await.unwrap();
+        let mut consumer = store.consume_some(&stream, &group, 4).await;
+        let mut held = Vec::new();
+        while held.len() < 4 {
+            held.push(next(&mut consumer).await.0);
+        }
+        let refused = held.split_off(2);
+        for event in held {
+            soon(consumer.ack(event)).await.unwrap();
+        }
+        for event in refused {
+            soon(consumer.nack(event, NakAction::Retry, "not yet")).await.unwrap();
+        }
+        assert_eq!(acknowledged(&mut consumer, 6).await, [4, 5, 2, 3, 6, 7]);
     }
 }
 

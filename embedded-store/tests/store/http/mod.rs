@@ -162,7 +162,9 @@ async fn statistics_count_what_happened() {
     assert_eq!(flat["es-writer-maxFlushSize"], "3");
     let info = get(&store.server, "/info").await.json();
     assert_eq!(info["state"], "leader");
-    assert_eq!(get(&store.server, "/ping").await.status, 200);
+    let ping = get(&store.server, "/ping").await.json();
+    assert_eq!(ping["text"], "Ping request successfully handled");
+    assert!(ping["msgTypeId"].is_number());
 }
 
 #[tokio::test(flavor = "multi_thread")]

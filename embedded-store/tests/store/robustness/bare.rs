@@ -72,6 +72,8 @@ pub(super) fn call(path: &str) -> Vec<u8> {
 pub(super) const APPEND: &str = "/event_store.client.streams.Streams/Append";
 pub(super) const READ: &str = "/event_store.client.streams.Streams/Read";
 pub(super) const BATCH: &str = "/event_store.client.streams.Streams/BatchAppend";
+pub(super) const CONSUME: &str =
+    "/event_store.client.persistent_subscriptions.PersistentSubscriptions/Read";
 
 /// A message as gRPC frames it.
 pub(super) fn framed(message: &impl Message) -> Vec<u8> {

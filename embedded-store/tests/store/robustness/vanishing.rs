@@ -1,25 +1,31 @@
 //! Clients that are gone in the middle of something: nothing of it stays behind.
 
 use bytes::Bytes;
-use eventstore::{EventData, ReadStreamOptions};
+use eventstore::{
+    EventData, GetPersistentSubscriptionInfoOptions, PersistentSubscriptionEvent,
+    PersistentSubscriptionOptions, ReadStreamOptions, StreamPosition,
+    SubscribeToPersistentSubscriptionOptions,
+};
 use prost::Message;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::Served;
 use super::bare::{
-    APPEND, BATCH, DATA, END_HEADERS, HEADERS, READ, ask, call, frame, framed, greeted, reset,
+    APPEND, BATCH, CONSUME, DATA, END_HEADERS, HEADERS, READ, RST_STREAM, ask, call, frame, framed,
+    greeted, reset,
 };
 use super::crowds::follow_all;
-use crate::harness::{events, read};
+use crate::harness::{events, number, read, soon};
+use crate::messages::persistent::{Ack, ReadContent, ReadOptions, ReadReq, read_options::Source};
 use crate::messages::shared::{MetadataEntry, StreamIdentifier, Uuid as WireUuid, uuid::Value};
 use crate::messages::write::{
     AppendContent, AppendReq, BatchAppendReq, BatchOptions, ExpectedRevision, ProposedMessage,
     Target,
 };
 
-fn stream(name: &'static str) -> StreamIdentifier {
-    StreamIdentifier { stream_name: Bytes::from_static(name.as_bytes()) }
+fn stream(name: &str) -> StreamIdentifier {
+    StreamIdentifier { stream_name: Bytes::copy_from_slice(name.as_bytes()) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "what a client does")]
@@ -117,4 +123,65 @@ async fn readers_and_subscribers_that_are_gone_leave_nothing_behind() {
     server.still_serves().await;
     let grown = server.memory().saturating_sub(before);
     assert!(grown < 100 * super::MIB, "{grown} bytes");
+}
+
+impl Served {
+    /// Waits until the consumers of a group hold so many messages.
+    async fn holds(&self, stream: &str, group: &str, messages: usize) {
+        let options = GetPersistentSubscriptionInfoOptions::default();
+        let info = || self.client.get_persistent_subscription_info(stream, group, &options);
+        soon(async {
+            while info().await.unwrap().stats.total_in_flight_messages != messages {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    /// The number of the next message of a group.
+    async fn next_of(&self, stream: &str, group: &str) -> u32 {
+        let options = SubscribeToPersistentSubscriptionOptions::default();
+        let consumer = self.client.subscribe_to_persistent_subscription(stream, group, &options);
+        let mut consumer = soon(consumer).await.unwrap();
+        loop {
+            let next = soon(consumer.next_subscription_event()).await.unwrap();
+            if let PersistentSubscriptionEvent::EventAppeared { event, .. } = next {
+                return number(event.event.as_ref().unwrap());
+            }
+        }
+    }
+}
+
+/// Its answer and the end of its call come in one packet.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_answers_just_before_it_leaves_counts() {
+    let server = Served::start().await;
+    let cancelled = frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+    let says = |content| framed(&ReadReq { content: Some(content) });
+    for round in 0..30 {
+        let name = format!("s-{round}");
+        server.add(&name, events(0..3)).await;
+        let options = PersistentSubscriptionOptions::default().start_from(StreamPosition::Start);
+        let created = server.client.create_persistent_subscription(name.as_str(), "g", &options);
+        soon(created).await.unwrap();
+        let options = ReadOptions {
+            source: Some(Source::Stream(stream(&name))),
+            group_name: "g".into(),
+            buffer_size: 10,
+            uuid_option: None,
+        };
+        let mut socket = greeted(server.address).await;
+        let options = says(ReadContent::Options(options));
+        socket.write_all(&begun(CONSUME, &[options])).await.unwrap();
+        server.holds(&name, "g", 3).await;
+        let held = read(&server.client, &name, &ReadStreamOptions::default()).await.unwrap();
+        let text = |id: Uuid| WireUuid { value: Some(Value::String(id.to_string())) };
+        let ids = held.iter().map(|event| text(event.id)).collect();
+        let answer = says(ReadContent::Ack(Ack { id: Bytes::new(), ids }));
+        let answer = frame(DATA, 0, 1, &answer);
+        socket.write_all(&[answer, cancelled.clone()].concat()).await.unwrap();
+        server.holds(&name, "g", 0).await;
+        server.add(&name, events(3..4)).await;
+        assert_eq!(server.next_of(&name, "g").await, 3);
+    }
 }
