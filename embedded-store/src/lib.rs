@@ -48,6 +48,6 @@ mod statistics;
 mod storage;
 
 pub use error::{Error, Failure};
-pub use options::{Authentication, Options, Tls};
+pub use options::{Authentication, MAX_APPEND_SIZE, Options, Tls};
 pub use server::{Server, serve};
 pub use storage::Recovery;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+/// Largest append unless something else is said, in bytes: that of EventStoreDB.
+pub const MAX_APPEND_SIZE: usize = 1 << 20;
+
 /// Choices for [`serve`](crate::serve). The default keeps the data in a temporary directory.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -82,7 +85,7 @@ impl Default for Options {
             quickack: true,
             opening_event: false,
             advertised: None,
-            max_append_size: 1024 * 1024,
+            max_append_size: MAX_APPEND_SIZE,
             stop_grace: Duration::from_secs(3),
             tls: None,
             authentication: None,

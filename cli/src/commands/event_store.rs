@@ -59,6 +59,15 @@ struct Serve {
     /// `--event-store-tls-development`, the certificate is for it too. Default: `--host`
     #[arg(long, value_name = "HOST", env = "ORDERSTORE_EVENT_STORE_ADVERTISE")]
     advertise: Option<String>,
+    /// Bytes that one append may have, all its events together
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "ORDERSTORE_EVENT_STORE_MAX_APPEND_SIZE",
+        default_value_t = embedded_store::MAX_APPEND_SIZE,
+        value_parser = append_size,
+    )]
+    max_append_size: usize,
     #[command(flatten)]
     data_dir: data_dir::Location,
     #[command(flatten)]
@@ -89,6 +98,7 @@ impl Serve {
         let options = self.security.apply(embedded_store::Options {
             advertised,
             opening_event: true,
+            max_append_size: self.max_append_size,
             ..options
         })?;
         let server =
@@ -100,5 +110,16 @@ impl Serve {
             failed = server.stopped() => failed.context("the event store failed")?,
         }
         Ok(())
+    }
+}
+
+/// From a kilobyte, which every event fits in, to what a message of the protocol can hold.
+fn append_size(text: &str) -> Result<usize, String> {
+    let size: usize = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    let sizes = 1 << 10..=64 << 20;
+    if sizes.contains(&size) {
+        Ok(size)
+    } else {
+        Err(format!("not between {} and {} bytes", sizes.start(), sizes.end()))
     }
 }

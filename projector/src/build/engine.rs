@@ -172,16 +172,13 @@ impl Engine {
     fn background(&self) -> (AbortOnDropHandle<()>, AbortOnDropHandle<()>) {
         let Self { context, board, pacer, right, .. } = self;
         let (right, max_lag) = (*right, self.options.max_lag);
-        let gentle = self.options.gentle;
         let beating = {
             let (context, board, pacer) = (context.clone(), Arc::clone(board), pacer.clone());
             tokio::spawn(async move { pacer.beat(&context, right, &board).await })
         };
         let yielding = {
             let (context, board, pacer) = (context.clone(), Arc::clone(board), pacer.clone());
-            tokio::spawn(
-                async move { pacer.yield_to_live(&context, max_lag, gentle, &board).await },
-            )
+            tokio::spawn(async move { pacer.yield_to_live(&context, max_lag, &board).await })
         };
         (AbortOnDropHandle::new(beating), AbortOnDropHandle::new(yielding))
     }

@@ -1,10 +1,8 @@
-//! How fast a run goes: not at all while it is paused, slower while live projections fall behind or
-//! others need all processors, at half its speed while anybody writes, and never again once somebody
-//! else has taken it over.
+//! How fast a run goes: not at all while it is paused, slower while live projections fall behind,
+//! and never again once somebody else has taken it over.
 //!
 //! It slows down by a share of its time (`duty`): halved when live projections are too far behind,
-//! or, as long as a fair share is left, when the machine is full; a little more again whenever
-//! neither is so.
+//! a little more again whenever they are not.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,7 +14,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::copying::Right;
-use super::processors::Processors;
 use super::progress::Board;
 use super::run;
 use crate::bookkeeping::WANTED;
@@ -30,16 +27,9 @@ const BEAT: Duration = Duration::from_millis(250);
 const LOOK: Duration = Duration::from_secs(1);
 /// … and then how far they have come.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// So soon the machine is looked at first.
-const FIRST_LOOK: Duration = Duration::from_millis(200);
 /// It never slows down further.
 const SLOWEST: f64 = 0.05;
-/// It does not slow down further because others need the processors: a store that is always busy
-/// has to come to new read models as well.
-const SLOWEST_BESIDE_OTHERS: f64 = 0.2;
 const FASTER: f64 = 0.1;
-/// The share of its time that it works while somebody writes: whoever does waits for the same disk.
-const BESIDE_WRITERS: f64 = 0.5;
 /// The longest rest after one piece of work.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -99,38 +89,20 @@ impl Pacer {
         }
     }
 
-    /// Slows down while live projections are further behind than `max_lag`, and, if `gentle`, while
-    /// others need all processors.
-    pub(super) async fn yield_to_live(
-        self,
-        context: &Context,
-        max_lag: Duration,
-        gentle: bool,
-        board: &Board,
-    ) {
+    /// Slows down while live projections are further behind than `max_lag`.
+    pub(super) async fn yield_to_live(self, context: &Context, max_lag: Duration, board: &Board) {
         let mut connection = None;
-        let mut processors = Processors::new();
-        processors.are_full();
-        let mut pause = FIRST_LOOK;
-        let mut last_head = None;
         loop {
-            sleep(pause).await;
-            pause = LOOK;
-            let full = gentle && processors.are_full();
-            let Ok(head) = context.journal.head().await else { continue };
-            let Ok(behind) = is_behind(context, &mut connection, head, max_lag).await else {
+            sleep(LOOK).await;
+            let Ok(behind) = is_behind(context, &mut connection, max_lag).await else {
                 connection = None;
                 continue;
             };
-            let is_written = last_head.replace(head).is_some_and(|last| last < head);
-            let most = if gentle && is_written { BESIDE_WRITERS } else { 1.0 };
             self.change(|state| {
                 state.duty = if behind {
                     (state.duty / 2.0).max(SLOWEST)
-                } else if full {
-                    (state.duty / 2.0).max(SLOWEST_BESIDE_OTHERS.min(state.duty))
                 } else {
-                    (state.duty + FASTER).min(most)
+                    (state.duty + FASTER).min(1.0)
                 };
                 board.works_for(state.duty);
             });
@@ -168,12 +140,11 @@ async fn beat(
     timeout(Duration::from_secs(5), beat).await.map_err(|_| Failure::TooSlow)?
 }
 
-/// Whether live projections need longer than `max_lag` to get to `head`, where the log ends now. Those that
+/// Whether live projections need longer than `max_lag` to get to where the log ends now. Those that
 /// nobody keeps up to date do not count.
 async fn is_behind(
     context: &Context,
     connection: &mut Option<PgConnection>,
-    head: Position,
     max_lag: Duration,
 ) -> Result<bool, Failure> {
     // The idle ones do not look at the end of the log all the time.
@@ -185,6 +156,7 @@ async fn is_behind(
          where p.state = 'live' and c.holder is not null \
          and c.updated_at >= clock_timestamp() - interval '10 s' order by 1, 2 limit 1";
     let connection = session(context, connection).await?;
+    let head = context.journal.head().await?;
     sqlx::query(TELL).bind(WANTED).execute(&mut *connection).await?;
     let begun = Instant::now();
     loop {
