@@ -2,7 +2,7 @@
 //!
 //! It is created together with its views, which refuse to be read at first: whoever sets a database
 //! up has everything there to hand out rights to. What comes then depends on the log. One with next
-//! to nothing in it is folded in one batch, so the views are opened and a worker begins. Any other
+//! to nothing in it is folded in a moment, so the views are opened and a worker begins. Any other
 //! is what builds are for: they fill the generation in bulk and have readers see it at the end.
 
 use journal::{Filter, Journal, Position};
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::worker::Context;
 use crate::{Options, ProjectionName, views};
 
-/// A log with no more events than a worker folds at once …
+/// A log with no more events than a worker folds in a moment …
 const FEW: usize = 1_000;
 /// … among so many that are looked through, is not worth a build.
 const LOOKED_THROUGH: usize = 10_000;
@@ -77,8 +77,8 @@ async fn is_short(journal: &Journal, closed: &[GenerationId]) -> Result<bool, Fa
     Ok(true)
 }
 
-/// Has builds fill the live generation of `projection` of this `version`, if nobody sees it yet and
-/// nobody has written to it.
+/// Has builds fill the live generation of `projection`, if nobody sees it yet and nobody has written
+/// to it.
 pub(crate) async fn build_first(
     connection: &mut PgConnection,
     projection: ProjectionName,

@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 
 use super::attempt::attempt;
 use super::exceptions::Exceptions;
+use super::ledger;
 use super::places::{self, Place, places};
 use crate::bookkeeping::{self, GenerationId};
 use crate::database::{self, Trouble};
@@ -352,7 +353,7 @@ impl Intervention<'_> {
             stuck: None,
         };
         if !place.writable {
-            self.leave_to_others(connection, generation).await?;
+            ledger::leave(connection, generation, self.stream).await?;
             return Ok(tried);
         }
         sqlx::query("select set_config('search_path', $1, true)")
@@ -364,22 +365,5 @@ impl Intervention<'_> {
         tried.applied = outcome.tally.applied;
         tried.stuck = outcome.stuck.map(|stuck| (stuck.revision, stuck.error.to_string()));
         Ok(tried)
-    }
-
-    /// Whoever works on `generation` tries the stream as soon as it can.
-    async fn leave_to_others(
-        &self,
-        connection: &mut PgConnection,
-        generation: GenerationId,
-    ) -> sqlx::Result<()> {
-        const UNTRIED: &str = "update orderstore.quarantine set build = null \
-             where projection = $1 and generation = $2 and stream = $3";
-        sqlx::query(UNTRIED)
-            .bind(generation.projection.as_str())
-            .bind(generation.number)
-            .bind(self.stream.as_str())
-            .execute(connection)
-            .await
-            .map(drop)
     }
 }
