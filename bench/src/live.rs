@@ -6,8 +6,8 @@ mod visible;
 use std::time::Duration;
 
 use anyhow::ensure;
-use projector::ProjectionName;
 use projector::read_model::Reader;
+use projector::{Options, ProjectionName};
 
 use crate::rebuild::Where;
 use crate::stage::Stage;
@@ -26,6 +26,9 @@ pub(crate) struct Live {
     /// Events that a worker folds at once, at most, in the first part
     #[arg(long)]
     batch: Option<usize>,
+    /// Slices that each projection is cut into, in the first part
+    #[arg(long, default_value_t = 1)]
+    slices: u16,
     /// Orders are only placed in the second part: no processes drive them
     #[arg(long)]
     placing_only: bool,
@@ -39,7 +42,9 @@ pub(crate) struct Live {
 
 pub(crate) async fn run(live: Live) -> anyhow::Result<()> {
     if !live.only_visible {
-        catching_up::run(&live.history.find()?, live.batch).await?;
+        let mut options = Options { slices: live.slices, ..Options::default() };
+        options.batch = live.batch.unwrap_or(options.batch);
+        catching_up::run(&live.history.find()?, &options).await?;
     }
     if !live.only_catching_up {
         let time = Duration::from_secs(live.seconds);

@@ -27,6 +27,7 @@ pub(crate) enum Pace {
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Load {
+    begun: Instant,
     took: Duration,
     pub(crate) placed: Vec<Placed>,
 }
@@ -56,7 +57,7 @@ impl Load {
         for client in try_join_all(clients).await? {
             placed.extend(client?);
         }
-        Ok(Self { took: start.elapsed(), placed })
+        Ok(Self { begun: start, took: start.elapsed(), placed })
     }
 
     /// Places orders for so long.
@@ -73,6 +74,14 @@ impl Load {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     pub(crate) fn rate(&self) -> f64 {
         self.placed.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// What was answered between two moments, in seconds since it began.
+    pub(crate) fn between(&self, from: f64, to: f64) -> Self {
+        let when = |placed: &&Placed| (placed.answered - self.begun).as_secs_f64();
+        let placed = self.placed.iter().filter(|it| (from..to).contains(&when(it))).copied();
+        let took = Duration::from_secs_f64(to - from);
+        Self { begun: self.begun, took, placed: placed.collect() }
     }
 
     pub(crate) fn latencies(&self) -> Quantiles {

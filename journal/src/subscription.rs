@@ -169,6 +169,11 @@ impl Subscription {
         self.gathered.drain(..taken).map(|parcel| parcel.delivery).collect()
     }
 
+    /// Whether some were gathered by a call that was cancelled, and wait for the next one.
+    pub fn has_gathered(&self) -> bool {
+        !self.gathered.is_empty()
+    }
+
     async fn gather_more(&mut self, max: usize) {
         while self.gathered.len() < max && self.may_wait() {
             self.receive(max - self.gathered.len()).await;

@@ -22,9 +22,6 @@ pub(crate) fn payload(generation: GenerationId, slice: Slice, position: Position
     format!("{} {} {slice} {position}", generation.projection, generation.number)
 }
 
-/// The channel on which somebody who waits for a projection, whose name is sent, says so.
-pub(crate) const WANTED: &str = "orderstore_wanted";
-
 /// The channel on which it is told that processes came or went, or gave work back.
 pub(crate) const FLEET: &str = "orderstore_fleet";
 

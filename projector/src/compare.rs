@@ -35,10 +35,11 @@ use crate::bookkeeping::GenerationId;
 use crate::failure::Failure;
 use crate::generation::Generation;
 use crate::lifecycle::unfinished_phase;
+use crate::priority;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::worker::Context;
-use crate::{Error, Options, ProjectionName, database, generation};
+use crate::{Error, Options, ProjectionName, calls, database, fleet, generation, promotion};
 
 /// How often streams that could not be compared are looked at again.
 const TRIES: u32 = 8;
@@ -110,6 +111,8 @@ impl With for Compare {
             // Compiling would take longer than most tables, and a sort that is needed looks dear.
             let settings = "set work_mem = '64MB'; set enable_sort = off; set jit = off";
             sqlx::raw_sql(settings).execute(&mut connection).await?;
+            priority::lower_session(&self.context.address, &mut connection).await?;
+            self.draw_near(&mut connection).await?;
             let names = (self.blue.schema(), self.green.schema());
             let schemas = Schemas { blue: &names.0, green: &names.1 };
             let mut comparing = Comparing::<P>::begin(self, schemas, &mut connection).await?;
@@ -117,6 +120,20 @@ impl With for Compare {
             connection.close().await?;
             Ok(comparing.finish())
         })
+    }
+}
+
+impl Compare {
+    /// Has the generation that readers do not see come to where the other one is, if anybody works on
+    /// it: what it has not folded yet could not be compared.
+    async fn draw_near(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+        let patience = self.context.options.take_over_after;
+        for generation in [self.blue, self.green] {
+            if fleet::is_fed(connection, generation, patience).await? {
+                promotion::approach(connection, generation).await?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -183,6 +200,8 @@ impl<'a, P: Projection> Comparing<'a, P> {
             if self.look(connection, number).await? == 0 {
                 break;
             }
+            // What readers do not see is some way behind otherwise, and meets the other less often.
+            calls::hurry(connection, P::NAME).await?;
             sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }

@@ -1,207 +1,86 @@
 //! What a worker folds: the log from where it is, without an end.
 //!
-//! Workers of a process that have a long way to go read the log together, in one [scan](Scan) for
-//! all of them: what is read, sent and taken apart once is most of what catching up costs besides
-//! writing rows. Whoever is slow holds the others up, but not for ever; and at the end of the log
-//! everybody goes on with a subscription of its own.
+//! Workers of a process read the log together where they can: what is read, sent and taken apart once
+//! is most of what events cost besides writing rows. Those that have a long way to go share a
+//! [`scan`]; those that have come to the end share a subscription per category, a [`line`]. In
+//! between, and where they are too slow for the others, each has a subscription of its own.
 
-use std::collections::VecDeque;
-use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+mod line;
+mod passage;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use journal::{Batch, Delivery, Filter, Journal, Position, Subscription};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use journal::{Delivery, Filter, Journal, Position, Subscription};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+
+use self::line::Lines;
+use self::passage::Passage;
+use self::scan::{BOARDING, Boarding};
+use crate::slice::Slice;
 
 /// From so many events on it is a long way. Where positions are numbers of bytes, every way is; it
 /// is then gone in no time.
 const LONG: u64 = 5_000;
-/// So long is waited for others who go the same way.
-const BOARDING: Duration = Duration::from_millis(200);
-/// So many batches of a scan the first may be ahead of the last.
-const APART: usize = 32;
-/// Who takes nothing for so long is left behind, and goes on alone.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of events that are handed out at once, about.
-const AT_ONCE: usize = 8 << 20;
 
-/// Those who set out together, until they do.
-#[derive(Debug, Default)]
-pub(crate) struct Boarding {
-    travellers: Mutex<Vec<Traveller>>,
-}
-
-#[derive(Debug)]
-struct Traveller {
-    category: &'static str,
-    from: Position,
-    batches: mpsc::Sender<Arc<Batch>>,
-}
-
-impl Boarding {
-    /// The log from `from` on, as far as it is of `category`, together with others who ask for
-    /// theirs at about the same time.
-    fn join(
-        self: &Arc<Self>,
-        journal: &Journal,
-        stop: &CancellationToken,
-        category: &'static str,
-        from: Position,
-    ) -> Passage {
-        let (batches, scanned) = mpsc::channel(1);
-        let (sender, receiver) = mpsc::channel(APART);
-        let attending = attend(journal.clone(), category, from, scanned, sender);
-        let attendant = AbortOnDropHandle::new(tokio::spawn(attending));
-        let is_first = {
-            let mut travellers = self.travellers.lock().unwrap_or_else(PoisonError::into_inner);
-            travellers.push(Traveller { category, from, batches });
-            travellers.len() == 1
-        };
-        if is_first {
-            let (boarding, journal, stop) = (Arc::clone(self), journal.clone(), stop.clone());
-            tokio::spawn(async move {
-                sleep(BOARDING).await;
-                let all = {
-                    let mut travellers =
-                        boarding.travellers.lock().unwrap_or_else(PoisonError::into_inner);
-                    mem::take(&mut *travellers)
-                };
-                let _ = stop.run_until_cancelled(travel(&journal, all)).await;
-            });
-        }
-        Passage { batches: receiver, at: from, waiting: VecDeque::new(), _attendant: attendant }
-    }
-}
-
-/// Reads the log for all of them, to its end or until something is wrong.
-async fn travel(journal: &Journal, mut travellers: Vec<Traveller>) {
-    let Some(from) = travellers.iter().map(|it| it.from).min() else { return };
-    let mut categories: Vec<_> = travellers.iter().map(|it| it.category).collect();
-    categories.sort_unstable();
-    categories.dedup();
-    let mut scan = journal.scan(Filter::categories(&categories), from);
-    loop {
-        match scan.next().await {
-            Ok(Some(batch)) => {
-                let batch = Arc::new(batch);
-                let mut with_us = Vec::with_capacity(travellers.len());
-                for traveller in travellers {
-                    let sent = timeout(PATIENCE, traveller.batches.send(Arc::clone(&batch))).await;
-                    if matches!(sent, Ok(Ok(()))) {
-                        with_us.push(traveller);
-                    }
-                }
-                travellers = with_us;
-                if travellers.is_empty() {
-                    return;
-                }
-            }
-            Ok(None) => return,
-            Err(error) => {
-                tracing::debug!(%error, "a scan for several workers ends; they go on alone");
-                return;
-            }
-        }
-    }
-}
-
-/// Picks out of a scan what is for one worker, and understands it while that one writes.
-async fn attend(
+/// Where the workers of a process meet, to read together.
+#[derive(Debug, Clone)]
+pub(crate) struct Company {
     journal: Journal,
-    category: &'static str,
-    from: Position,
-    mut scanned: mpsc::Receiver<Arc<Batch>>,
-    picked: mpsc::Sender<Vec<Delivery>>,
-) {
-    let is_ours =
-        |stream: &str| stream.strip_prefix(category).is_some_and(|rest| rest.starts_with('-'));
-    while let Some(batch) = scanned.recv().await {
-        if batch.position <= from {
-            continue;
-        }
-        let ours = batch.events.iter().filter(|it| it.position > from && is_ours(&it.stream));
-        // What is in our streams and not one of our events is left out, as it is everywhere.
-        let events = ours.filter_map(|it| journal.recorded(it)).map(Delivery::Event);
-        let picking = events.chain([Delivery::Checkpoint(batch.position)]).collect();
-        if picked.send(picking).await.is_err() {
-            return;
-        }
+    stop: CancellationToken,
+    boarding: Arc<Boarding>,
+    lines: Arc<Lines>,
+}
+
+impl Company {
+    /// For workers that read `journal`, until `stop`.
+    pub(crate) fn new(journal: &Journal, stop: &CancellationToken) -> Self {
+        let (journal, stop) = (journal.clone(), stop.clone());
+        Self { journal, stop, boarding: Arc::default(), lines: Arc::default() }
     }
 }
 
-/// The part of one worker in a common scan.
-#[derive(Debug)]
-struct Passage {
-    batches: mpsc::Receiver<Vec<Delivery>>,
-    /// Everything up to and including this has been handed out.
-    at: Position,
-    /// Taken over, but not handed out yet.
-    waiting: VecDeque<Delivery>,
-    _attendant: AbortOnDropHandle<()>,
-}
-
-impl Passage {
-    /// Waits for the next batch; false if none comes any more. Safe to cancel.
-    async fn take_over(&mut self) -> bool {
-        let Some(batch) = self.batches.recv().await else { return false };
-        self.waiting.extend(batch);
-        true
-    }
-
-    /// Hands out up to `max` of what waits, and no more bytes than are folded at once.
-    fn hand_out(&mut self, max: usize) -> Vec<Delivery> {
-        let count = self.waiting.len().min(max.max(1));
-        let mut bytes = 0;
-        let fits = self.waiting.iter().take(count).take_while(|delivery| {
-            let has_room = bytes < AT_ONCE;
-            bytes += bytes_of(delivery);
-            has_room
-        });
-        let count = fits.count();
-        let out: Vec<_> = self.waiting.drain(..count).collect();
-        self.at = out.iter().filter_map(Delivery::position).max().unwrap_or(self.at);
-        out
-    }
-
-    fn has_enough(&self, max: usize) -> bool {
-        self.waiting.len() >= max || self.waiting.iter().map(bytes_of).sum::<usize>() >= AT_ONCE
-    }
-}
-
-fn bytes_of(delivery: &Delivery) -> usize {
-    match delivery {
-        Delivery::Event(event) => event.data.len(),
-        Delivery::Checkpoint(_) | Delivery::CaughtUp => 0,
-    }
-}
-
-/// Every event of a category once, in order, from a position on, whatever happens to the store
-/// meanwhile.
+/// Every event of a category and a slice once, in order, from a position on, whatever happens to the
+/// store meanwhile. Events of other slices may come, too.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    journal: Journal,
+    company: Company,
     category: &'static str,
+    slice: Slice,
     way: Way,
 }
 
 #[derive(Debug)]
 enum Way {
     Together(Passage),
-    Alone(Subscription),
+    Alone(Alone),
+}
+
+/// A subscription of one worker.
+#[derive(Debug)]
+struct Alone {
+    subscription: Subscription,
+    /// Everything up to here has been handed out.
+    at: Position,
+    /// Whether it has come to the end of the log.
+    at_the_end: bool,
+    /// Everything after a position, from a line that is changed to from there on.
+    changing: Option<(Passage, Position)>,
 }
 
 impl Feed {
-    /// Everything of `category` after `from`.
+    /// Everything of `category` and `slice` after `from`.
     pub(crate) async fn after(
-        journal: &Journal,
-        boarding: &Arc<Boarding>,
-        stop: &CancellationToken,
+        company: &Company,
         category: &'static str,
+        slice: Slice,
         from: Position,
     ) -> Self {
+        let Company { journal, stop, boarding, .. } = company;
         // When the store is away, nobody knows that the way is long; a subscription waits for it.
         let head = timeout(BOARDING, journal.head()).await;
         let is_long =
@@ -211,34 +90,67 @@ impl Feed {
         } else {
             Way::alone(journal, category, from)
         };
-        Self { journal: journal.clone(), category, way }
+        Self { company: company.clone(), category, slice, way }
+    }
+
+    /// Whether something has come that was not handed out yet, as far as it is known.
+    pub(crate) fn has_some(&self) -> bool {
+        match &self.way {
+            Way::Alone(alone) => alone.subscription.has_gathered(),
+            Way::Together(passage) => passage.has_some(),
+        }
     }
 
     /// Waits for a delivery and takes up to `max` that are already there with it; with `patience`
     /// waits for more than that. Safe to cancel: nothing is lost.
     pub(crate) async fn gather(&mut self, max: usize, patience: Duration) -> Vec<Delivery> {
         loop {
+            self.change();
             let passage = match &mut self.way {
-                Way::Alone(subscription) => return subscription.gather(max, patience).await,
+                Way::Alone(alone) => return alone.gather(max, patience).await,
                 Way::Together(passage) => passage,
             };
-            if passage.waiting.is_empty() && !passage.take_over().await {
-                self.way = Way::alone(&self.journal, self.category, passage.at);
-                continue;
+            if let Some(batch) = passage.gather(max, patience).await {
+                return batch;
             }
-            let until = Instant::now() + patience;
-            while !passage.has_enough(max) {
-                if !matches!(timeout_at(until, passage.take_over()).await, Ok(true)) {
-                    break;
-                }
-            }
-            return passage.hand_out(max);
+            let at = passage.at();
+            self.way = Way::alone(&self.company.journal, self.category, at);
+        }
+    }
+
+    /// Changes to the line of the category, once we are at the end of the log and no less far.
+    fn change(&mut self) {
+        let Way::Alone(alone) = &mut self.way else { return };
+        if !alone.at_the_end {
+            return;
+        }
+        let Company { journal, stop, lines, .. } = &self.company;
+        let joined = alone
+            .changing
+            .take()
+            .unwrap_or_else(|| lines.join(journal, stop, self.category, self.slice, alone.at));
+        let (passage, from) = joined;
+        if alone.at >= from {
+            self.way = Way::Together(passage.after(alone.at));
+        } else {
+            alone.changing = Some((passage, from));
         }
     }
 }
 
 impl Way {
     fn alone(journal: &Journal, category: &'static str, from: Position) -> Self {
-        Self::Alone(journal.subscribe(Filter::categories(&[category]), from))
+        let subscription = journal.subscribe(Filter::categories(&[category]), from);
+        Self::Alone(Alone { subscription, at: from, at_the_end: false, changing: None })
+    }
+}
+
+impl Alone {
+    /// Safe to cancel.
+    async fn gather(&mut self, max: usize, patience: Duration) -> Vec<Delivery> {
+        let batch = self.subscription.gather(max, patience).await;
+        self.at = batch.iter().filter_map(Delivery::position).max().unwrap_or(self.at);
+        self.at_the_end |= batch.contains(&Delivery::CaughtUp);
+        batch
     }
 }

@@ -68,7 +68,7 @@ impl World {
         address
     }
 
-    async fn writer(&self, address: &PgConnectOptions) -> Writer {
+    async fn writer(&self, address: &PgConnectOptions) -> Writer<StockLevels> {
         let (journal, holder) = (self.journal.clone(), ids::new_id());
         let none = Duration::ZERO;
         let writer = Writer::acquire(address, journal, STOCK, Slice::WHOLE, holder, none);
@@ -76,22 +76,22 @@ impl World {
     }
 
     /// How many events are before where `writer` is.
-    fn done(&self, writer: &Writer) -> usize {
+    fn done(&self, writer: &Writer<StockLevels>) -> usize {
         self.log.partition_point(|event| event.position <= writer.hold.position)
     }
 
     /// The next `count` events after that.
-    fn next(&self, writer: &Writer, count: usize) -> &[Recorded] {
+    fn next(&self, writer: &Writer<StockLevels>, count: usize) -> &[Recorded] {
         let from = self.done(writer);
         &self.log[from..self.log.len().min(from + count)]
     }
 
-    async fn write(&self, writer: &mut Writer, count: usize) -> Result<(), Failure> {
+    async fn write(&self, writer: &mut Writer<StockLevels>, count: usize) -> Result<(), Failure> {
         let events = self.next(writer, count);
         let Some(last) = events.last() else {
             return writer.advance(writer.hold.position, false).await;
         };
-        writer.write::<StockLevels>(events, last.position, false).await.map(drop)
+        writer.write(events, last.position, false).await.map(drop)
     }
 }
 
@@ -148,7 +148,7 @@ struct Luck {
     lost: u32,
 }
 
-async fn insist(world: &World, mut writer: Writer, rounds: u32) -> Luck {
+async fn insist(world: &World, mut writer: Writer<StockLevels>, rounds: u32) -> Luck {
     let (mut luck, holder) = (Luck::default(), ids::new_id());
     for round in 0..rounds {
         writer.take_over(holder).await.unwrap();
@@ -237,13 +237,65 @@ async fn what_somebody_does_between_two_batches_is_neither_lost_nor_overwritten(
 }
 
 #[tokio::test]
+async fn the_next_event_is_folded_into_what_somebody_else_has_written() {
+    const CHANGE: &str = "update stock_levels set low_stock_at = 7 where sku = 'SKU-0'";
+    const SEEN: &str = "select revision, low_stock_at from stock_levels where sku = 'SKU-0'";
+    let world = World::open().await;
+    let address = world.database().await;
+    let mut connection = database::connect_for_writing(&address, &STOCK.schema()).await.unwrap();
+    let seen = async |connection: &mut PgConnection| -> (i64, Option<i64>) {
+        sqlx::query_as(SEEN).fetch_one(connection).await.unwrap()
+    };
+    let mut writer = world.writer(&address).await;
+    world.write(&mut writer, 3).await.unwrap();
+    let (before, _) = seen(&mut connection).await;
+    for (is_heard_of_in, wanted) in [("a batch", 7), ("a sign of life", 8)] {
+        let mut intervention = connection.begin().await.unwrap();
+        bookkeeping::intervene(&mut intervention, STOCK.projection).await.unwrap();
+        let change = CHANGE.replace('7', &wanted.to_string());
+        sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut *intervention).await.unwrap();
+        intervention.commit().await.unwrap();
+        if is_heard_of_in == "a sign of life" {
+            writer.advance(writer.hold.position, false).await.unwrap();
+        }
+        let revision = seen(&mut connection).await.0;
+        while seen(&mut connection).await.0 == revision {
+            world.write(&mut writer, 1).await.unwrap();
+        }
+        assert_eq!(seen(&mut connection).await.1, Some(wanted), "heard of in {is_heard_of_in}");
+    }
+    assert!(seen(&mut connection).await.0 > before);
+}
+
+#[tokio::test]
+async fn who_stands_up_where_commits_were_lost_goes_back_with_the_checkpoint() {
+    const SEEN: &str = "update orderstore.checkpoints set live = $1";
+    const LOSE: &str = "update orderstore.checkpoints \
+         set commit_position = commit_position - 1 where projection = 'stock_levels'";
+    let world = World::open().await;
+    let address = world.database().await;
+    let mut connection = database::connect(&address).await.unwrap();
+    for is_lost in [false, true] {
+        sqlx::query(SEEN).bind(false).execute(&mut connection).await.unwrap();
+        let mut writer = world.writer(&address).await;
+        sqlx::query(SEEN).bind(true).execute(&mut connection).await.unwrap();
+        world.write(&mut writer, 3).await.unwrap();
+        if is_lost {
+            sqlx::raw_sql(LOSE).execute(&mut connection).await.unwrap();
+        }
+        let stood_up = writer.stand_up(&address, ids::new_id(), Duration::ZERO).await;
+        assert_eq!(matches!(stood_up, Err(Failure::Moved)), is_lost, "{stood_up:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_gap_is_counted_with_the_rows_that_it_was_healed_in() {
     let world = World::open().await;
     let address = world.database().await;
     let mut writer = world.writer(&address).await;
     let events = &world.log[30..40];
     let last = events.last().unwrap();
-    let tally = writer.write::<StockLevels>(events, last.position, false).await.unwrap();
+    let tally = writer.write(events, last.position, false).await.unwrap();
     assert_eq!(tally.gaps_healed, 1);
     // Nobody says goodbye.
     drop(writer);
@@ -280,8 +332,8 @@ async fn a_long_stream_that_is_readmitted_does_not_keep_the_others_waiting() {
     let row = |sku: &str, revision: u32, waits| (sku.to_owned(), i64::from(revision), waits);
 
     let mut writer = world.writer(&address).await;
-    let retry = async |writer: &mut Writer| {
-        writer.retry_untried::<StockLevels>(Duration::ZERO, false).await.unwrap().applied
+    let retry = async |writer: &mut Writer<StockLevels>| {
+        writer.retry_untried(Duration::ZERO, false).await.unwrap().applied
     };
     assert_eq!(retry(&mut writer).await, 2_000);
     assert_eq!(state(&mut connection).await, [row("SKU-0", 1_999, true)]);

@@ -35,6 +35,8 @@ struct Slot<R> {
     /// The stream it is folded from, once an event of it has come.
     stream: Option<StreamName>,
     changed: bool,
+    /// How many bytes it takes, once it is written.
+    bytes: Option<usize>,
 }
 
 impl<S> Slot<S> {
@@ -103,6 +105,7 @@ impl<'q, P: Projection> Fold<'q, P> {
                 row: Some(row),
                 stream: None,
                 changed: false,
+                bytes: None,
             });
         }
         Self {
@@ -238,6 +241,21 @@ impl<'q, P: Projection> Fold<'q, P> {
         self.rows.iter().filter(|slot| slot.changed).filter_map(Slot::change).collect()
     }
 
+    /// Takes down that all [`Fold::changes`] are written, and how many bytes each of them takes.
+    pub(crate) fn written(&mut self, bytes: Vec<usize>) {
+        let changed = self.rows.iter_mut().filter(|slot| slot.changed && slot.row.is_some());
+        for (slot, bytes) in changed.zip(bytes) {
+            slot.bytes = Some(bytes);
+        }
+    }
+
+    /// The rows that were written, as they are in the table now, and how many bytes each takes; not
+    /// those that others are going to write, because their streams are quarantined.
+    pub(crate) fn take_written(&mut self) -> impl Iterator<Item = (P::State, usize)> {
+        let written = self.rows.iter_mut().filter_map(|slot| Some((slot.row.take()?, slot.bytes?)));
+        written.filter_map(|(mut row, bytes)| (!*row.head().quarantined).then_some((row, bytes)))
+    }
+
     /// The streams that were quarantined in this batch.
     pub(crate) fn poisoned(&self) -> &[Poisoned] {
         &self.poisoned
@@ -254,7 +272,13 @@ impl<'q, P: Projection> Fold<'q, P> {
 
     fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> &mut Slot<P::State> {
         let at = *self.index.entry(key).or_insert_with(|| {
-            self.rows.push(Slot { before: None, row: None, stream: None, changed: false });
+            self.rows.push(Slot {
+                before: None,
+                row: None,
+                stream: None,
+                changed: false,
+                bytes: None,
+            });
             self.rows.len() - 1
         });
         let slot = &mut self.rows[at];

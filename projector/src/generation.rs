@@ -11,7 +11,6 @@ use journal::{Filter, Journal, Position};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use crate::bookkeeping::{self, GenerationId};
 use crate::database::{self, Trouble};
@@ -94,7 +93,7 @@ async fn set_up_one(
     let all = generations(connection, definition.name).await?;
     let live = all.iter().find(|generation| generation.state == "live");
     if live.is_none() && !all.iter().any(|generation| generation.state == "building") {
-        return create(connection, definition, options, State::Live, None).await.map(drop);
+        return create(connection, definition, options, State::Live).await.map(drop);
     }
     let wanted = options.slices;
     if let Some(live) = live
@@ -105,7 +104,7 @@ async fn set_up_one(
         cut_again(connection, definition.name, live.number, wanted).await?;
     }
     if wants_build(connection, definition.name, options).await? {
-        begin_rebuild(connection, definition, options, None).await?;
+        begin_rebuild(connection, definition, options).await?;
     }
     Ok(())
 }
@@ -171,7 +170,7 @@ async fn cut_again(
         .bind(signed(slices))
         .execute(&mut *transaction)
         .await?;
-    checkpoints(&mut transaction, GenerationId { projection, number }, slices, true, None).await?;
+    checkpoints(&mut transaction, GenerationId { projection, number }, slices, true).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -179,22 +178,19 @@ fn signed(slices: u16) -> i16 {
     i16::try_from(slices).unwrap_or(i16::MAX)
 }
 
-/// Begins a new generation beside the live one, held by `holder` from the first moment on. One that
-/// is being built is dropped. If readers see none yet, it is the live one itself that is built.
+/// Begins a new generation beside the live one. One that is being built is dropped. If readers see
+/// none yet, it is the live one itself that is built.
 pub(crate) async fn begin_rebuild(
     connection: &mut PgConnection,
     definition: &Definition,
     options: &Options,
-    holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
-    if holder.is_none()
-        && let Some(first) = opening::build_first(connection, definition.name, options).await?
-    {
+    if let Some(first) = opening::build_first(connection, definition.name, options).await? {
         return Ok(first);
     }
     give_up(connection, definition.name).await?;
     drop_retired(connection).await?;
-    create(connection, definition, options, State::Building, holder).await
+    create(connection, definition, options, State::Building).await
 }
 
 /// Retires the generation of `projection` that is being built, if one is. Its workers find out at
@@ -283,7 +279,6 @@ async fn create(
     definition: &Definition,
     options: &Options,
     state: State,
-    holder: Option<Uuid>,
 ) -> Result<GenerationId, Failure> {
     // Unless it is said otherwise, it is cut like the one that it is to replace.
     const CREATE: &str = "insert into orderstore.projections \
@@ -303,7 +298,7 @@ async fn create(
         .await?;
     let generation = GenerationId { projection: definition.name, number };
     let (slices, live) = (slices.unsigned_abs(), state == State::Live);
-    checkpoints(&mut transaction, generation, slices, live, holder).await?;
+    checkpoints(&mut transaction, generation, slices, live).await?;
     let schema = generation.schema();
     // Names of schemas cannot be arguments. This one is made of our own name and a number.
     let create_schema = AssertSqlSafe(format!("create schema {schema}"));
@@ -328,17 +323,15 @@ async fn checkpoints(
     generation: GenerationId,
     slices: u16,
     live: bool,
-    holder: Option<Uuid>,
 ) -> sqlx::Result<()> {
     const CHECKPOINTS: &str = "insert into orderstore.checkpoints \
-         (projection, generation, slice, live, holder) \
-         select $1, $2, slice, $4, $5 from generate_series(0, $3 - 1) as slice";
+         (projection, generation, slice, live) \
+         select $1, $2, slice, $4 from generate_series(0, $3 - 1) as slice";
     sqlx::query(CHECKPOINTS)
         .bind(generation.projection.as_str())
         .bind(generation.number)
         .bind(i32::from(slices))
         .bind(live)
-        .bind(holder)
         .execute(connection)
         .await
         .map(drop)

@@ -2,13 +2,14 @@
 //!
 //! In reading order: the [names](ProjectionName) and codes that rows are made of; what a
 //! `projection` is, and the six `projections`; how a batch of events is folded (`fold`); sessions
-//! with the `database` and the `failure`s of it; the `bookkeeping` of who may write what, and the
-//! [`quarantine`] of streams with an event that cannot be folded; the `writer` of one `slice` of a
-//! generation; how `generation`s come and go, and which of them readers see (`opening`, `promotion`); the
-//! `worker` that moves a slice forward, and its `feed`; how processes share slices out (`fleet`); the [`Projector`]
-//! that keeps workers going; what people do about generations (`lifecycle`); the [`Rebuild`] of projections and their [`status`].
-//! Generations are [compared](diff), rows are [verified](verify()) against the log and
-//! [folded again](rebuild_stream) where they are wrong.
+//! with the `database`, their `priority`, and the `failure`s of it; the `bookkeeping` of who may
+//! write what, and the [`quarantine`] of streams with an event that cannot be folded; the `writer` of
+//! one `slice` of a generation, and the states that it keeps (`recent`); how `generation`s come and
+//! go, and which of them readers see (`opening`, `promotion`); the `worker` that moves a slice
+//! forward, its `feed`, and what it is called for (`calls`); how processes share slices out (`fleet`);
+//! the [`Projector`] that keeps workers going; what people do about generations (`lifecycle`); the
+//! [`Rebuild`] of projections and their [`status`]. Generations are [compared](diff), rows are
+//! [verified](verify()) against the log and [folded again](rebuild_stream) where they are wrong.
 //! Readers start at [`read_model`] and need nothing else.
 
 mod code;
@@ -26,11 +27,13 @@ mod database;
 mod error;
 mod failure;
 mod options;
+mod priority;
 
 mod slice;
 
 mod bookkeeping;
 pub mod quarantine;
+mod recent;
 mod writer;
 
 mod generation;
@@ -40,6 +43,7 @@ mod verdict;
 mod views;
 
 mod board;
+mod calls;
 mod feed;
 mod worker;
 
@@ -79,6 +83,7 @@ pub use lifecycle::{
 };
 pub use name::{ProjectionName, UnknownProjection};
 pub use options::Options;
+pub use priority::let_others_go_first;
 pub use projector::Projector;
 pub use rebuild::{Rebuild, Rebuilt, pause, resume};
 pub use status::{

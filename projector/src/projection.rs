@@ -83,28 +83,34 @@ pub(crate) struct Change<'a, S> {
     pub(crate) now: &'a S,
 }
 
-/// Writes `changes`, which are of different streams, in a few statements per table.
+/// Writes `changes`, which are of different streams, in a few statements per table. How many bytes the
+/// rows of each take.
 pub(crate) async fn write<P: Projection>(
     connection: &mut PgConnection,
     changes: &[Change<'_, P::State>],
-) -> sqlx::Result<()> {
-    write_rows::<P>(connection, changes).await?;
-    P::settle(connection, changes).await
+) -> sqlx::Result<Vec<usize>> {
+    let bytes = write_rows::<P>(connection, changes).await?;
+    P::settle(connection, changes).await?;
+    Ok(bytes)
 }
 
 /// The same without the tables that sum up over many streams.
 pub(crate) async fn write_rows<P: Projection>(
     connection: &mut PgConnection,
     changes: &[Change<'_, P::State>],
-) -> sqlx::Result<()> {
+) -> sqlx::Result<Vec<usize>> {
     let (mut before, mut now) = (Rows::default(), Rows::default());
+    let mut bytes = Vec::with_capacity(changes.len());
     for change in changes {
         if let Some(state) = change.before {
             P::rows(state, &mut before);
         }
+        let (_, others) = now.size();
         P::rows(change.now, &mut now);
+        bytes.push(now.size().1 - others);
     }
-    before.replace_with(&now, connection).await
+    before.replace_with(&now, connection).await?;
+    Ok(bytes)
 }
 
 /// The events that a projection folds.
@@ -121,6 +127,8 @@ pub(crate) trait State: Clone + Send + Sync + 'static {
     fn head(&mut self) -> Head<'_>;
     /// Revision of the last event in it.
     fn revision(&self) -> i64;
+    /// Makes it as it would be loaded: without the history that has been added to the tables.
+    fn forget_history(&mut self) {}
 }
 
 /// The bookkeeping columns of a main table.
@@ -131,9 +139,9 @@ pub(crate) struct Head<'a> {
 }
 
 /// Makes a struct with the fields `revision`, `updated_at` and `quarantined` (perhaps inside
-/// another field) a [`State`].
+/// another field) a [`State`]. After `added`: the list of rows of history that are not in the tables.
 macro_rules! state {
-    ($state:ty, $key:ident: $key_type:ty $(, in $inner:ident)?) => {
+    ($state:ty, $key:ident: $key_type:ty $(, in $inner:ident)? $(, added $history:ident)?) => {
         impl $crate::projection::State for $state {
             type Key = $key_type;
 
@@ -152,6 +160,10 @@ macro_rules! state {
             fn revision(&self) -> i64 {
                 self$(.$inner)?.revision
             }
+
+            $(fn forget_history(&mut self) {
+                self.$history.clear();
+            })?
         }
     };
 }

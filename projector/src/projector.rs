@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use journal::Journal;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+use sqlx::postgres::PgConnection;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -19,8 +19,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::board::{Board, WorkerStatus};
-use crate::bookkeeping::{FLEET, GenerationId, WANTED};
+use crate::bookkeeping::GenerationId;
 use crate::build::{RebuildOptions, build_what_is_left};
+use crate::calls;
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::fleet::{self, Node, Post};
@@ -116,7 +117,7 @@ type Boards = HashMap<ProjectionName, Arc<Board>>;
 
 async fn supervise(context: Context, boards: Boards) {
     let mut tasks = JoinSet::new();
-    tasks.spawn(hear(context.clone()));
+    tasks.spawn(calls::hear(context.clone()));
     tasks.spawn(build_what_is_left(context.clone(), build_options(&context)));
     tasks.spawn(Coordinator::new(context, boards).run());
     while let Some(ended) = tasks.join_next().await {
@@ -442,40 +443,9 @@ impl Hold {
         let (journal, patience) = (context.journal.clone(), context.options.take_over_after);
         let (id, slice) = (self.generation, self.slice);
         let writer =
-            Writer::acquire(&context.address, journal, id, slice, context.holder, patience);
+            Writer::<P>::acquire(&context.address, journal, id, slice, context.holder, patience);
         let Some(writer) = writer.await? else { return Ok(()) };
         tracing::debug!(projection = %P::NAME, generation = id.number, %slice, "at work on a slice");
-        Worker::new(writer, context, &self.board, &self.stop).run::<P>().await
+        Worker::new(writer, context, &self.board, &self.stop).run().await
     }
-}
-
-/// Passes on that somebody waits for a projection, or that processes have come or gone.
-async fn hear(context: Context) {
-    let address = context.address.as_ref().clone().application_name("orderstore projector");
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(address);
-    let mut patience = Patience::new();
-    while !context.stop.is_cancelled() {
-        let hearing = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen_all([WANTED, FLEET]).await?;
-            while let Some(heard) = listener.try_recv().await? {
-                if heard.channel() == FLEET {
-                    context.fleet.notify_one();
-                } else if let Ok(name) = heard.payload().parse::<ProjectionName>() {
-                    context.wanted[&name].send_replace(());
-                }
-            }
-            Ok::<_, sqlx::Error>(())
-        };
-        let heard = tokio::select! {
-            () = context.stop.cancelled() => Ok(()),
-            heard = hearing => heard,
-        };
-        match heard {
-            Ok(()) => patience = Patience::new(),
-            Err(error) => tracing::debug!(%error, "could not hear who waits for projections"),
-        }
-        patience.wait(&context.stop).await;
-    }
-    pool.close().await;
 }

@@ -12,7 +12,8 @@ use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::bookkeeping::{self, CHANNEL, GenerationId, Lock, WANTED};
+use crate::bookkeeping::{self, CHANNEL, GenerationId, Lock};
+use crate::calls;
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
 use crate::generation::{self, is_quiet};
@@ -29,6 +30,9 @@ const CHANGE_LIMIT: Duration = Duration::from_millis(200);
 
 /// So long the live generation stands still at most until the other one has caught up with it.
 const STANDSTILL: Duration = Duration::from_millis(150);
+
+/// So long it may come near the live one before that, while both go on.
+const APPROACH: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -87,6 +91,10 @@ pub(crate) async fn change(
 ) -> Result<Change, Failure> {
     let mut connection = database::connect(address).await?;
     let mut beside = database::connect(address).await?;
+    if way != Way::BackToStale {
+        // So that the live one need not stand still for long.
+        approach(&mut beside, incoming).await?;
+    }
     let changed = try_change(&mut connection, &mut beside, journal, incoming, way).await;
     let changed = match changed {
         Err(Failure::Database(error)) => match views::dependent(&error) {
@@ -185,6 +193,22 @@ async fn make_live(
     tell(transaction, incoming).await
 }
 
+/// Has `generation` hurry to where the live one is now, if that is another one. Whether it comes there
+/// is to be found out afterwards.
+pub(crate) async fn approach(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+) -> Result<(), Failure> {
+    const LIVE: &str = "select generation from orderstore.projections \
+         where name = $1 and state = 'live'";
+    let live = sqlx::query_scalar(LIVE).bind(generation.projection.as_str());
+    let Some(number) = live.fetch_optional(&mut *connection).await? else { return Ok(()) };
+    let live = GenerationId { number, ..generation };
+    let all = bookkeeping::positions(connection, live, Lock::None).await?;
+    let reached = all.iter().map(|it| it.position).max().unwrap_or_default();
+    timeout(APPROACH, arrives(connection, generation, reached)).await.unwrap_or(Ok(false)).map(drop)
+}
+
 /// Waits until `generation`, whose workers go on meanwhile, is as far as `reached`; not for long.
 async fn has_caught_up(
     connection: &mut PgConnection,
@@ -232,8 +256,7 @@ async fn arrives(
             return Ok(true);
         }
         if asked.is_none_or(|asked: Instant| asked.elapsed() > 10 * LOOK_AGAIN) {
-            let asking = sqlx::query("select pg_notify($1, $2)").bind(WANTED);
-            asking.bind(generation.projection.as_str()).execute(&mut *connection).await?;
+            calls::hurry(connection, generation.projection).await?;
             asked = Some(Instant::now());
         }
         sleep(LOOK_AGAIN).await;

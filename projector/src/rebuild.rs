@@ -8,11 +8,12 @@ use journal::Journal;
 use sqlx::Connection;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::build::{self, Board, BuildProgress, Engine, Outcome, Progress, RebuildOptions};
 use crate::failure::Failure;
 use crate::worker::Context;
-use crate::{Error, ProjectionName, database, generation};
+use crate::{Error, ProjectionName, calls, database, generation};
 
 /// A rebuild that has not ended so long after it was asked to is left where it is.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -28,9 +29,10 @@ pub struct Rebuild {
     projections: Vec<ProjectionName>,
     board: Arc<Board>,
     run: i64,
-    /// Where its events are put aside.
-    aside: PathBuf,
+    /// Where its events are put aside, and who reads and writes there.
+    aside: (PathBuf, TaskTracker),
     task: Option<JoinHandle<Result<Outcome, Failure>>>,
+    _hearing: AbortOnDropHandle<()>,
 }
 
 /// What came of a rebuild.
@@ -76,9 +78,10 @@ impl Rebuild {
         let engine = Engine::take(&context, options, Arc::clone(&board), run).await?;
         let taken_over = Error::BeingBuilt { projection: projections[0] };
         let engine = engine.ok_or(taken_over)?;
-        let aside = engine.directory();
+        let aside = (engine.directory(), engine.users());
         let task = Some(tokio::spawn(engine.carry_out()));
-        Ok(Self { context, projections, board, run, aside, task })
+        let hearing = AbortOnDropHandle::new(tokio::spawn(calls::hear(context.clone())));
+        Ok(Self { context, projections, board, run, aside, task, _hearing: hearing })
     }
 
     /// How far it is.
@@ -128,11 +131,7 @@ impl Rebuild {
 
     /// Stops where it is, and lets others go on with it at once.
     pub async fn stop(mut self) {
-        self.context.stop.cancel();
-        if let Some(task) = self.task.take() {
-            // If it hangs, others go on with it once it has been silent for a while.
-            let _ = timeout(STOP_LIMIT, task).await;
-        }
+        self.end().await;
     }
 
     /// Stops, and drops what is not live yet.
@@ -146,14 +145,27 @@ impl Rebuild {
         for &name in &self.projections {
             generation::give_up(&mut connection, name).await?;
         }
-        self.context.stop.cancel();
-        if let Some(task) = self.task.take() {
-            // How it ended does not matter any more.
-            let _ = task.await;
-        }
-        build::remove_left_over(std::mem::take(&mut self.aside)).await;
+        self.end().await;
+        build::remove_left_over(std::mem::take(&mut self.aside.0)).await;
         generation::drop_retired(&mut connection).await?;
         Ok(connection.close().await?)
+    }
+
+    /// Stops, and waits until nothing is left that reads or writes.
+    async fn end(&mut self) {
+        self.context.stop.cancel();
+        let (task, users) = (self.task.take(), &self.aside.1);
+        let ended = async {
+            if let Some(task) = task {
+                // How it ended does not matter any more.
+                let _ = task.await;
+            }
+            users.close();
+            users.wait().await;
+        };
+        // If it hangs, others go on with it once it has been silent for a while, and remove what
+        // it has put aside.
+        let _ = timeout(STOP_LIMIT, ended).await;
     }
 }
 

@@ -174,16 +174,14 @@ impl World {
     async fn begin<P: Projection>(&self) -> GenerationId {
         let mut connection = database::connect(&self.address).await.unwrap();
         let definition = Definition::of::<P>();
-        generation::begin_rebuild(&mut connection, &definition, &Options::default(), None)
-            .await
-            .unwrap()
+        generation::begin_rebuild(&mut connection, &definition, &Options::default()).await.unwrap()
     }
 
     async fn inside(&self, generation: GenerationId) -> PgConnection {
         database::connect_for_writing(&self.address, &generation.schema()).await.unwrap()
     }
 
-    async fn writer(&self, generation: GenerationId) -> Writer {
+    async fn writer<P: Projection>(&self, generation: GenerationId) -> Writer<P> {
         let (journal, holder) = (self.journal.clone(), ids::new_id());
         // Whoever wrote before is dead.
         let patience = Duration::ZERO;
@@ -203,7 +201,7 @@ impl World {
             return self.build(P::NAME).await;
         }
         let generation = self.begin::<P>().await;
-        let mut writer = self.writer(generation).await;
+        let mut writer = self.writer::<P>(generation).await;
         write::<P>(&mut writer, given).await;
         let one_by_one = when.chunks(1);
         match telling {
@@ -247,7 +245,7 @@ impl World {
         event: &[Recorded],
     ) {
         for steps in 0.. {
-            let mut writer = self.writer(generation).await;
+            let mut writer = self.writer::<P>(generation).await;
             if event.last().is_none_or(|event| writer.hold.position >= event.position) {
                 return;
             }
@@ -269,10 +267,10 @@ impl World {
     }
 }
 
-async fn write<P: Projection>(writer: &mut Writer, events: &[Recorded]) {
+async fn write<P: Projection>(writer: &mut Writer<P>, events: &[Recorded]) {
     let Some(to) = events.iter().map(at).max() else { return };
     let to = to.max(writer.hold.position);
-    let tally = writer.write::<P>(events, to, false).await.unwrap();
+    let tally = writer.write(events, to, false).await.unwrap();
     assert_eq!(tally.quarantined, 0, "an event of the story cannot be folded");
 }
 

@@ -1,8 +1,8 @@
 //! Tables of projections, and rows on their way into them.
 //!
 //! A table is described once, by [`table!`] around the struct of its rows. A row encodes itself
-//! once; the same bytes go through `COPY` where a generation is built in bulk, and as arguments of
-//! `unnest` where a live one moves on.
+//! once; the same bytes go through `COPY` where there are many new ones, and as arguments of `unnest`
+//! where there are few, or some that change.
 
 #[cfg(test)]
 mod tests;
@@ -147,7 +147,7 @@ impl Table {
     }
 
     /// The statement with which rows are copied into it, in binary format.
-    pub(crate) fn copy(&self) -> String {
+    fn copying(&self) -> String {
         let columns = names(self.columns());
         format!("copy {} ({columns}) from stdin (format binary)", self.name)
     }
@@ -158,10 +158,17 @@ fn names<'a>(columns: impl Iterator<Item = &'a Column>) -> String {
 }
 
 /// What stands before all rows of a binary `COPY`: signature, flags, length of the extension.
-pub(crate) const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// What stands behind them.
-pub(crate) const COPY_END: &[u8] = &[0xff, 0xff];
+const COPY_END: &[u8] = &[0xff, 0xff];
+
+/// So much is sent at once.
+const CHUNK: usize = 1 << 20;
+
+/// From so many rows on `COPY`, which takes a round trip more, is less work for the server than one
+/// statement with all of them as its arguments.
+const MANY: usize = 256;
 
 /// Encoded rows of any tables.
 #[derive(Debug, Default)]
@@ -183,9 +190,7 @@ impl Rows {
     /// Adds a row.
     pub(crate) fn put<R: TableRow>(&mut self, row: &R) {
         let rows = self.of(R::TABLE);
-        let fields = u16::try_from(R::TABLE.columns().count()).unwrap_or(u16::MAX);
-        rows.bytes.extend_from_slice(&fields.to_be_bytes());
-        row.put(&mut rows.bytes);
+        put_row(&R::TABLE, &mut rows.bytes, |bytes| row.put(bytes));
         rows.ends.push(rows.bytes.len());
     }
 
@@ -238,9 +243,9 @@ impl TableRows {
         self.ends.len()
     }
 
-    /// All rows as `COPY` wants them, without what stands before and behind all rows.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// Adds the rows to the table, none of which may be there.
+    pub(crate) async fn copy(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        copy(&self.table, &self.bytes, connection).await
     }
 
     /// The fields of each row.
@@ -306,7 +311,13 @@ impl<'a> Difference<'a> {
             );
             execute(statement, &columns, &self.changed, connection).await?;
         }
-        if !self.new.is_empty() {
+        if self.new.len() >= MANY {
+            let mut bytes = Vec::with_capacity(self.new.iter().map(|row| row.len() + 2).sum());
+            for row in &self.new {
+                put_row(table, &mut bytes, |bytes| bytes.extend_from_slice(row));
+            }
+            copy(table, &bytes, connection).await?;
+        } else if !self.new.is_empty() {
             let columns: Vec<_> = table.columns().enumerate().collect();
             let values: Vec<_> = table.columns().map(value_of).collect();
             let statement = format!(
@@ -320,6 +331,24 @@ impl<'a> Difference<'a> {
         }
         Ok(())
     }
+}
+
+/// Appends a row of `table` as `COPY` wants it: how many fields it has, then the `fields`.
+fn put_row(table: &Table, bytes: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
+    let count = u16::try_from(table.columns().count()).unwrap_or(u16::MAX);
+    bytes.extend_from_slice(&count.to_be_bytes());
+    fields(bytes);
+}
+
+/// Copies rows, without what stands before and behind all rows, into `table`.
+async fn copy(table: &Table, rows: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut copy = connection.copy_in_raw(&table.copying()).await?;
+    copy.send(COPY_HEAD).await?;
+    for chunk in rows.chunks(CHUNK) {
+        copy.send(chunk).await?;
+    }
+    copy.send(COPY_END).await?;
+    copy.finish().await.map(drop)
 }
 
 /// The fields that identify a row.

@@ -3,9 +3,10 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::postgres::PgTypeInfo;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::{PgRow, PgTypeInfo};
 use sqlx::types::Json;
-use sqlx::{Postgres, Type};
+use sqlx::{Postgres, Row as _, Type};
 use uuid::Uuid;
 
 /// Type of a column, as it is written.
@@ -112,13 +113,34 @@ impl<T: Serialize> Value for Json<T> {
         is_list: false,
     };
 
-    #[expect(clippy::expect_used, reason = "rows hold plain data with string keys: they serialise")]
     fn put(&self, bytes: &mut Vec<u8>) -> bool {
         // The version of the format.
         bytes.push(1);
+        Document(&self.0).put(bytes)
+    }
+}
+
+/// A document that is written and read as a whole, kept as the text of its JSON: `jsonb` is taken
+/// apart by Postgres whenever it is written, and put together again whenever it is read.
+pub(crate) struct Document<T>(pub(crate) T);
+
+impl<T: Serialize> Value for Document<T> {
+    const TYPE: ColumnType = CODE;
+
+    #[expect(clippy::expect_used, reason = "rows hold plain data with string keys: they serialise")]
+    fn put(&self, bytes: &mut Vec<u8>) -> bool {
         serde_json::to_writer(bytes, &self.0).expect("rows serialise");
         true
     }
+}
+
+/// The document in `column` of `row`.
+pub(crate) fn document_in<T: DeserializeOwned>(row: &PgRow, column: &str) -> sqlx::Result<T> {
+    let wrong = |error: serde_json::Error| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: error.into(),
+    };
+    serde_json::from_str(row.try_get(column)?).map_err(wrong)
 }
 
 impl Value for Vec<String> {

@@ -1,6 +1,5 @@
 //! Moves one slice of a generation forward: takes what its feed delivers, batch by batch.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,18 +7,19 @@ use chrono::TimeDelta;
 use journal::{Delivery, Journal, Position, Recorded, ids};
 use schemas::Aggregate;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::Options;
 use crate::board::{Board, Step};
+use crate::calls::{Calls, Ear};
 use crate::failure::Failure;
-use crate::feed::{Boarding, Feed};
+use crate::feed::{Company, Feed};
 use crate::generation;
 use crate::projection::Projection;
 use crate::writer::Writer;
-use crate::{Options, ProjectionName};
 
 /// What all workers of a process share.
 #[derive(Clone)]
@@ -31,44 +31,49 @@ pub(crate) struct Context {
     pub(crate) holder: Uuid,
     pub(crate) stop: CancellationToken,
     /// Told when somebody waits for a projection.
-    pub(crate) wanted: Arc<HashMap<ProjectionName, watch::Sender<()>>>,
+    pub(crate) calls: Arc<Calls>,
     /// Told when processes came or went, or gave work back.
     pub(crate) fleet: Arc<Notify>,
     /// Told when there is a generation to build.
     pub(crate) to_build: Arc<Notify>,
-    /// Where those meet who have a long way to go.
-    pub(crate) boarding: Arc<Boarding>,
+    /// Whom they read the log with.
+    pub(crate) company: Company,
 }
 
 impl Context {
     pub(crate) fn new(address: PgConnectOptions, journal: Journal, options: Options) -> Self {
-        let wanted = ProjectionName::ALL.map(|name| (name, watch::Sender::new(())));
+        let stop = CancellationToken::new();
+        let company = Company::new(&journal, &stop);
         Self {
             address: Arc::new(address),
             journal,
             options,
             holder: ids::new_id(),
-            stop: CancellationToken::new(),
-            wanted: Arc::new(HashMap::from(wanted)),
+            stop,
+            calls: Arc::default(),
             fleet: Arc::default(),
             to_build: Arc::default(),
-            boarding: Arc::default(),
+            company,
         }
     }
 }
 
 /// One worker at its slice.
-pub(crate) struct Worker<'a> {
-    writer: Writer,
+pub(crate) struct Worker<'a, P: Projection> {
+    writer: Writer<P>,
     context: &'a Context,
     board: &'a Board,
     stop: &'a CancellationToken,
-    wanted: watch::Receiver<()>,
+    ear: Ear,
     caught_up: bool,
+    /// Whether the feed has come to the end of the log: a batch that is not full leaves nothing then.
+    at_the_end: bool,
     /// Whether there is a long way to go, so that full batches are waited for.
     far: bool,
-    /// Whether something was written since the last heartbeat.
-    busy: bool,
+    /// When the last batch was taken.
+    taken: Option<Instant>,
+    /// When somebody last asked for what readers do not see.
+    hurried: Option<Instant>,
 }
 
 /// So long quarantined streams are tried again before anything else is done …
@@ -82,18 +87,36 @@ const GATHERING: Duration = Duration::from_millis(100);
 /// Who gets less than this share of a full batch in that time has no long way to go.
 const SHORT: usize = 4;
 
+/// Where readers do not look, so many batches are taken in the time after which a worker counts as
+/// dead: it is work beside that for the live generation, and there are the fewer statements for each
+/// event, the more events are in a batch.
+const UNHURRIED: u32 = 5;
+/// So long it is different after somebody has asked for it.
+const HURRY: Duration = Duration::from_millis(500);
+
 /// So long a heartbeat waits for the event store: it must not look dead because the store is.
 const HEAD_LIMIT: Duration = Duration::from_secs(1);
 
-impl<'a> Worker<'a> {
+impl<'a, P: Projection> Worker<'a, P> {
     pub(crate) fn new(
-        writer: Writer,
+        writer: Writer<P>,
         context: &'a Context,
         board: &'a Board,
         stop: &'a CancellationToken,
     ) -> Self {
-        let wanted = context.wanted[&writer.hold.generation.projection].subscribe();
-        Self { writer, context, board, stop, wanted, caught_up: false, far: true, busy: false }
+        let ear = context.calls.listen(writer.hold.generation.projection);
+        Self {
+            writer,
+            context,
+            board,
+            stop,
+            ear,
+            caught_up: false,
+            at_the_end: false,
+            far: true,
+            taken: None,
+            hurried: None,
+        }
     }
 
     /// Works until it is stopped, and gives the slice back.
@@ -101,11 +124,11 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// [`Failure::Lost`] when another process has taken over. Anything else may be tried again
     /// with a new worker, which begins where this one got to.
-    pub(crate) async fn run<P: Projection>(mut self) -> Result<(), Failure> {
-        self.retry::<P>(AT_THE_START).await?;
-        let Context { journal, boarding, stop, .. } = self.context;
-        let (category, from) = (P::Source::CATEGORY, self.writer.hold.position);
-        let mut feed = Feed::after(journal, boarding, stop, category, from).await;
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        self.retry(AT_THE_START).await?;
+        let (slice, from) = (self.writer.hold.slice, self.writer.hold.position);
+        let company = &self.context.company;
+        let mut feed = Feed::after(company, P::Source::CATEGORY, slice, from).await;
         let mut heartbeat = heartbeat(self.context.options.heartbeat);
         loop {
             match self.next(&mut feed, &mut heartbeat).await {
@@ -113,23 +136,31 @@ impl<'a> Worker<'a> {
                     self.writer.release().await;
                     return Ok(());
                 }
-                Next::Batch(batch) => self.take::<P>(batch).await?,
-                Next::Heartbeat if self.busy => self.busy = false,
-                Next::Heartbeat | Next::Wanted => {
-                    // Somebody waits, or there is not much to take.
-                    self.far = false;
-                    self.beat::<P>().await?;
+                Next::Batch(batch) => self.take(batch).await?,
+                // A batch is a sign of life.
+                Next::Heartbeat if self.is_busy() => {}
+                // There is something, and it is going to be taken soon.
+                Next::Heartbeat if self.is_unhurried() && feed.has_some() => {}
+                Next::Heartbeat => self.beat().await?,
+                Next::Called => {
+                    (self.hurried, self.far) = (Some(Instant::now()), false);
+                    // What has come is taken at once.
+                    if !feed.has_some() {
+                        self.beat().await?;
+                    }
                 }
             }
-            self.retry::<P>(IN_BETWEEN).await?;
+            self.retry(IN_BETWEEN).await?;
+            let Context { address, holder, options, .. } = self.context;
+            self.writer.stand_up(address, *holder, options.take_over_after).await?;
         }
     }
 
     /// Tries quarantined streams that this build has not tried yet.
-    async fn retry<P: Projection>(&mut self, limit: Duration) -> Result<(), Failure> {
+    async fn retry(&mut self, limit: Duration) -> Result<(), Failure> {
         if self.writer.has_untried() {
             let caught_up = self.has_caught_up();
-            let tally = self.writer.retry_untried::<P>(limit, caught_up).await?;
+            let tally = self.writer.retry_untried(limit, caught_up).await?;
             self.report(Step { tally, delay: None });
         }
         Ok(())
@@ -141,7 +172,8 @@ impl<'a> Worker<'a> {
     }
 
     async fn next(&mut self, feed: &mut Feed, heartbeat: &mut Interval) -> Next {
-        let patience = if self.far { GATHERING } else { Duration::ZERO };
+        let patience = self.patience();
+        let seen = self.writer.hold.seen.live;
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Next::Stop,
@@ -149,37 +181,59 @@ impl<'a> Worker<'a> {
             // readers may ask all the time. What they wait for is in here.
             batch = feed.gather(self.context.options.batch, patience) => Next::Batch(batch),
             _ = heartbeat.tick() => Next::Heartbeat,
-            // (The other end is in our own context.)
-            _ = self.wanted.changed() => Next::Wanted,
+            () = self.ear.called(seen) => Next::Called,
         }
     }
 
-    async fn take<P: Projection>(&mut self, batch: Vec<Delivery>) -> Result<(), Failure> {
+    /// How long a batch that is not full is waited for.
+    fn patience(&self) -> Duration {
+        let gathering = if self.far { GATHERING } else { Duration::ZERO };
+        match self.taken {
+            Some(taken) if self.is_unhurried() => {
+                let apart = self.context.options.take_over_after / UNHURRIED;
+                gathering.max(apart.saturating_sub(taken.elapsed()))
+            }
+            _ => gathering,
+        }
+    }
+
+    /// Whether a batch was taken since the last heartbeat.
+    fn is_busy(&self) -> bool {
+        self.taken.is_some_and(|at| at.elapsed() < self.context.options.heartbeat)
+    }
+
+    /// Whether nobody waits for what is written here.
+    fn is_unhurried(&self) -> bool {
+        let is_called = self.hurried.is_some_and(|at| at.elapsed() < HURRY);
+        !self.writer.hold.seen.live && !is_called
+    }
+
+    async fn take(&mut self, batch: Vec<Delivery>) -> Result<(), Failure> {
         // A batch that is not full means that nothing more was waiting.
         let full = batch.len() >= self.context.options.batch;
         self.far = full || self.far && batch.len() >= self.context.options.batch / SHORT;
         let slice = self.writer.hold.slice;
         let mut to = self.writer.hold.position;
         let mut events = Vec::with_capacity(batch.len());
-        let mut caught_up = self.caught_up && !full;
+        self.at_the_end &= !full;
         for delivery in batch {
             to = delivery.position().map_or(to, |position| position.max(to));
             match delivery {
                 Delivery::Event(event) if slice.has(&event.stream) => events.push(event),
                 // Of another slice.
                 Delivery::Event(_) | Delivery::Checkpoint(_) => {}
-                Delivery::CaughtUp => (caught_up, self.far) = (true, false),
+                Delivery::CaughtUp => (self.at_the_end, self.far) = (true, false),
             }
         }
-        self.busy = true;
-        self.caught_up = caught_up;
+        self.taken = Some(Instant::now());
+        self.caught_up = self.at_the_end;
         let caught_up = self.has_caught_up();
         if events.is_empty() {
             self.writer.advance(to, caught_up).await?;
             self.report(Step::default());
             return Ok(());
         }
-        let tally = self.writer.write::<P>(&events, to, caught_up).await?;
+        let tally = self.writer.write(&events, to, caught_up).await?;
         let delay = Some(self.delay_of(&events));
         self.report(Step { tally, delay });
         tracing::debug!(
@@ -191,14 +245,17 @@ impl<'a> Worker<'a> {
     /// Shows a sign of life. When nothing has come for a while, looks how far the log is and moves
     /// the checkpoint there: the subscription itself is in no hurry to tell about events of others,
     /// and readers may be waiting.
-    async fn beat<P: Projection>(&mut self) -> Result<(), Failure> {
+    async fn beat(&mut self) -> Result<(), Failure> {
+        // Somebody waits, or there is not much to take.
+        self.far = false;
         let at = self.writer.hold.position;
         let mut to = at;
-        match self.quiet_until::<P>(at).await {
+        match self.quiet_until(at).await {
             Some(head) => {
                 to = head.max(at);
-                self.caught_up = true;
+                (self.caught_up, self.at_the_end) = (true, true);
             }
+            // It is on its way.
             None => self.caught_up = false,
         }
         self.writer.advance(to, self.has_caught_up()).await?;
@@ -207,7 +264,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The end of the log, if nothing for us is between `at` and there.
-    async fn quiet_until<P: Projection>(&self, at: Position) -> Option<Position> {
+    async fn quiet_until(&self, at: Position) -> Option<Position> {
         let journal = &self.context.journal;
         let head = timeout(HEAD_LIMIT, journal.head()).await.ok()?.ok()?;
         if head <= at {
@@ -234,7 +291,7 @@ enum Next {
     Stop,
     Batch(Vec<Delivery>),
     Heartbeat,
-    Wanted,
+    Called,
 }
 
 fn heartbeat(every: Duration) -> Interval {

@@ -15,8 +15,10 @@ use crate::bookkeeping::{self, GenerationId, Hold, Move, Seen};
 use crate::database::{self, Trouble};
 use crate::failure::{Failure, is_about_events};
 use crate::fold::{self, Fold, Taken, Tally};
+use crate::priority;
 use crate::projection::{self, Projection, State, Unfoldable};
 use crate::quarantine::{self, Attempt, Exceptions, HowMuch, try_some};
+use crate::recent::Recent;
 use crate::slice::Slice;
 
 /// Longer than any batch should take. A connection whose other end has silently gone is given up.
@@ -29,13 +31,17 @@ const AT_ONCE: HowMuch = HowMuch::About(2_000);
 const REST: Duration = Duration::from_secs(30);
 
 /// The one who may write a slice of a generation, until somebody else takes over.
-pub(crate) struct Writer {
+pub(crate) struct Writer<P: Projection> {
     pub(crate) connection: PgConnection,
     pub(crate) hold: Hold,
     pub(crate) journal: Journal,
+    /// Whether the session lets others go first.
+    yields: bool,
     /// What happened and is not counted in the bookkeeping yet: the next step takes it along.
     uncounted: Tally,
     exceptions: Exceptions,
+    /// What it has written last.
+    recent: Recent<P::State>,
     /// Quarantined streams that this build has not tried yet.
     untried: VecDeque<StreamName>,
     /// Not before then.
@@ -51,7 +57,7 @@ enum Manner {
     Apart,
 }
 
-impl Writer {
+impl<P: Projection> Writer<P> {
     /// Takes the right to write `slice` of `generation`; `None` if it may not be taken, because
     /// somebody holds it who has shown a sign of life within `patience`.
     pub(crate) async fn acquire(
@@ -67,10 +73,54 @@ impl Writer {
         let acquired =
             bookkeeping::acquire(&mut connection, generation, slice, holder, patience).await?;
         let Some(hold) = acquired else { return Ok(None) };
+        let yields = !hold.seen.live;
+        if yields {
+            priority::lower_session(address, &mut connection).await?;
+        }
         let (exceptions, untried) = exceptions(&mut connection, &hold).await?;
         let uncounted = Tally::default();
         let rest_until = None;
-        Ok(Some(Self { connection, hold, journal, uncounted, exceptions, untried, rest_until }))
+        Ok(Some(Self {
+            connection,
+            hold,
+            journal,
+            yields,
+            uncounted,
+            exceptions,
+            recent: Recent::default(),
+            untried,
+            rest_until,
+        }))
+    }
+
+    /// Goes on in a session that does not let others go first, if readers see by now what is
+    /// written: priorities can be lowered, but not raised again.
+    ///
+    /// # Errors
+    /// [`Failure::Moved`] when the checkpoint is not where it was left.
+    pub(crate) async fn stand_up(
+        &mut self,
+        address: &PgConnectOptions,
+        holder: Uuid,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        if !(self.yields && self.hold.seen.live) {
+            return Ok(());
+        }
+        let Hold { generation, slice, .. } = self.hold;
+        let journal = self.journal.clone();
+        let again = Self::acquire(address, journal, generation, slice, holder, patience);
+        let mut again = again.await?.ok_or(Failure::Lost)?;
+        // The server may have died in between, and taken the latest commits with it: whoever reads the
+        // log has to go back with the checkpoint.
+        if again.hold.position != self.hold.position {
+            return Err(Failure::Moved);
+        }
+        (again.uncounted, again.rest_until) = (self.uncounted, self.rest_until);
+        let before = std::mem::replace(self, again);
+        // The server notices by itself, too.
+        drop(timeout(Duration::from_secs(1), before.connection.close()).await);
+        Ok(())
     }
 
     /// Takes the slice again, whoever holds it now.
@@ -81,25 +131,26 @@ impl Writer {
         let taken =
             bookkeeping::acquire(&mut self.connection, generation, slice, holder, patience).await?;
         self.hold = taken.ok_or(Failure::Lost)?;
+        self.recent.clear();
         Ok(())
     }
 
     /// Folds `events`, which are of streams of this slice, and moves the checkpoint to `to`, in one
     /// transaction. What happened.
-    pub(crate) async fn write<P: Projection>(
+    pub(crate) async fn write(
         &mut self,
         events: &[Recorded],
         to: Position,
         caught_up: bool,
     ) -> Result<Tally, Failure> {
         let step = Move { to, caught_up, tally: self.uncounted };
-        let tally = match self.transact::<P>(events, step, Manner::Together).await {
+        let tally = match self.transact(events, step, Manner::Together).await {
             Err(Failure::Database(error)) if Trouble::of(&error) == Trouble::Data => {
                 tracing::warn!(
                     projection = %P::NAME, %error,
                     "a batch was refused; its rows are written one by one"
                 );
-                self.transact::<P>(events, step, Manner::Apart).await?
+                self.transact(events, step, Manner::Apart).await?
             }
             other => other?,
         };
@@ -108,27 +159,33 @@ impl Writer {
         Ok(tally)
     }
 
-    async fn transact<P: Projection>(
+    async fn transact(
         &mut self,
         events: &[Recorded],
         step: Move,
         manner: Manner,
     ) -> Result<Tally, Failure> {
-        let Self { connection, hold, journal, exceptions, .. } = self;
+        let Self { connection, hold, journal, exceptions, recent, .. } = self;
         let work = async {
             let mut transaction = connection.begin().await?;
             let seen = bookkeeping::advance(&mut transaction, hold, step).await?;
             let news = news(&mut transaction, hold, seen).await?;
+            if news.is_some() {
+                recent.clear();
+            }
             let exceptions = news.as_ref().map_or(&*exceptions, |(exceptions, _)| exceptions);
-            let mut fold = Fold::<P>::new(
-                P::load(&mut transaction, &fold::keys::<P>(events, exceptions)).await?,
-                exceptions,
-            );
+            // Taken out, so that what comes to nothing is not kept.
+            let (mut rows, unknown) = recent.take(fold::keys::<P>(events, exceptions));
+            if !unknown.is_empty() {
+                rows.extend(P::load(&mut transaction, &unknown).await?);
+            }
+            let mut fold = Fold::<P>::new(rows, exceptions);
             for event in events {
                 take(&mut fold, event, journal).await?;
             }
             let refused = save(&mut transaction, &mut fold, manner).await?;
             quarantine::begin(&mut transaction, hold.generation, fold.poisoned()).await?;
+            let written: Vec<_> = fold.take_written().collect();
             let (mut poisoned, mut tally) = fold.finish();
             let mut unfinished = vec![];
             for stream in refused {
@@ -144,6 +201,7 @@ impl Writer {
                 bookkeeping::count(&mut transaction, hold, tally).await?;
             }
             transaction.commit().await?;
+            recent.keep(written);
             Ok::<_, Failure>((poisoned, unfinished, tally, seen, news))
         };
         let (poisoned, unfinished, tally, seen, news) =
@@ -177,6 +235,9 @@ impl Writer {
         };
         let (seen, news) =
             timeout(TRANSACTION_LIMIT, work).await.map_err(|_| Failure::TooSlow)??;
+        if news.is_some() {
+            self.recent.clear();
+        }
         self.stepped(to, seen, news);
         Ok(())
     }
@@ -188,7 +249,7 @@ impl Writer {
 
     /// Tries quarantined streams that this build has not tried yet, as many as it can in about the
     /// time of `limit`. There may be thousands, and live work must not wait for them.
-    pub(crate) async fn retry_untried<P: Projection>(
+    pub(crate) async fn retry_untried(
         &mut self,
         limit: Duration,
         caught_up: bool,
@@ -199,7 +260,7 @@ impl Writer {
             return Ok(tally);
         }
         while let Some(stream) = self.untried.front().cloned() {
-            let one = match self.retry::<P>(&stream, caught_up).await {
+            let one = match self.retry(&stream, caught_up).await {
                 // Otherwise somebody has intervened, and there are others to try.
                 Ok(one) => one,
                 Err(Failure::Journal(error)) => {
@@ -227,12 +288,14 @@ impl Writer {
         Ok(tally)
     }
 
-    async fn retry<P: Projection>(
+    async fn retry(
         &mut self,
         stream: &StreamName,
         caught_up: bool,
     ) -> Result<Option<Attempt>, Failure> {
-        let Self { connection, hold, journal, exceptions, untried, .. } = self;
+        let Self { connection, hold, journal, exceptions, untried, recent, .. } = self;
+        // It is written past them.
+        recent.clear();
         let work = async {
             let mut transaction = connection.begin().await?;
             let tally = Tally::default();
@@ -340,7 +403,8 @@ async fn save<P: Projection>(
         return Ok(vec![]);
     }
     if manner == Manner::Together {
-        projection::write::<P>(connection, &changes).await?;
+        let bytes = projection::write::<P>(connection, &changes).await?;
+        fold.written(bytes);
         return Ok(vec![]);
     }
     let mut refused = vec![];
@@ -348,7 +412,7 @@ async fn save<P: Projection>(
         let mut savepoint = connection.begin().await?;
         let key = change.now.key();
         match projection::write::<P>(&mut savepoint, &[change]).await {
-            Ok(()) => savepoint.commit().await?,
+            Ok(_) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
                 refused.push(key);

@@ -28,14 +28,14 @@ enum By {
     Workers,
 }
 
-pub(super) async fn run(history: &History, batch: Option<usize>) -> anyhow::Result<()> {
+pub(super) async fn run(history: &History, options: &Options) -> anyhow::Result<()> {
     for by in [By::Build, By::Workers] {
-        catch_up(history, batch, by).await?;
+        catch_up(history, options, by).await?;
     }
     Ok(())
 }
 
-async fn catch_up(history: &History, batch: Option<usize>, by: By) -> anyhow::Result<()> {
+async fn catch_up(history: &History, options: &Options, by: By) -> anyhow::Result<()> {
     // Workers take it for a generation that has been seen.
     const SEEN: &str = "update orderstore.projections set opened = true";
     let folder = Folder::new()?;
@@ -48,14 +48,12 @@ async fn catch_up(history: &History, batch: Option<usize>, by: By) -> anyhow::Re
         sqlx::query(SEEN).execute(&mut connection).await?;
         connection.close().await?;
     }
-    let options = journal::Options::new(store.connection_string().parse()?);
-    let journal = Journal::connect(options, Arc::new(SystemClock))?;
+    let to_store = journal::Options::new(store.connection_string().parse()?);
+    let journal = Journal::connect(to_store, Arc::new(SystemClock))?;
     let head = journal.head().await?;
 
     let start = Instant::now();
-    let mut options = Options::default();
-    options.batch = batch.unwrap_or(options.batch);
-    let projector = Projector::start(&url, journal.clone(), options)?;
+    let projector = Projector::start(&url, journal.clone(), options.clone())?;
     let mut there: BTreeMap<ProjectionName, Duration> = BTreeMap::new();
     while there.len() < ProjectionName::ALL.len() {
         sleep(LOOK).await;

@@ -124,6 +124,9 @@ pub(crate) async fn run() -> anyhow::Result<()> {
         gentle: job.gentle,
         ..RebuildOptions::default()
     };
+    if job.gentle {
+        projector::let_others_go_first();
+    }
     let start = Instant::now();
     let journal = job.journal()?;
     let rebuild = Rebuild::start(&job.database, journal, &ProjectionName::ALL, options).await?;

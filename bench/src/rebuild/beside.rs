@@ -86,8 +86,14 @@ async fn while_rebuilding(job: &Job, buyer: &Buyer, pace: Pace) -> anyhow::Resul
 
 fn show(pace: Pace, [before, during, after]: [&Load; 3], rebuilt: &Rebuilt) {
     println!("{pace:?}; the rebuild took {:.1} s meanwhile", rebuilt.seconds);
-    let phases = rebuilt.phases.iter().map(|(name, seconds)| format!("{name} {seconds:.1} s"));
-    println!("  {}", phases.collect::<Vec<_>>().join(", "));
+    let mut at = 0.0;
+    let phases = rebuilt.phases.iter().map(|(name, seconds)| {
+        let part = during.between(at, at + seconds);
+        at += seconds;
+        let (rate, p99) = (part.rate(), part.latencies().p99);
+        format!("{name} {seconds:.1} s at {rate:.0} orders/s, p99 {p99:.2?}")
+    });
+    println!("  {}", phases.collect::<Vec<_>>().join("; "));
     for (name, load) in [("before", before), ("during", during), ("after", after)] {
         let took = load.latencies();
         println!(

@@ -42,10 +42,17 @@ const TAKE: Duration = Duration::from_secs(1);
 const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
 const MOST_BETWEEN_PROMOTIONS: Duration = Duration::from_secs(10);
 
+/// So much later than the one before it a generation begins. The server makes a session with
+/// everybody's priority, and a dozen at once would keep others waiting.
+const APART: Duration = Duration::from_millis(30);
+
 /// Brings all generations of the run to where the live ones are, and makes them live.
 pub(super) async fn catch_up(engine: &Engine, run: &Run) -> Result<Outcome, Failure> {
     let building = run.parts.iter().filter(|part| part.building);
-    let all = building.map(|part| with(part.generation.projection, CatchUp { engine, run, part }));
+    let all = building.zip(0..).map(|(part, number)| async move {
+        sleep(APART * number).await;
+        with(part.generation.projection, CatchUp { engine, run, part }).await
+    });
     let mut outcome = Outcome::Done;
     for caught_up in join_all(all).await {
         match caught_up? {
@@ -115,7 +122,8 @@ impl CatchUp<'_> {
                 return Ok(Outcome::Ready);
             }
             if !compared {
-                if let Some(why_not) = self.follows_fewer().await? {
+                let connection = workers.session().await?;
+                if let Some(why_not) = self.follows_fewer(connection).await? {
                     let one = quarantining.get_or_insert_with(Instant::now);
                     if one.elapsed() < LIVE_IS_AS_FAR {
                         sleep(LOOK).await;
@@ -124,7 +132,7 @@ impl CatchUp<'_> {
                     self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
-                if let Some(why_not) = self.differs::<P>().await? {
+                if let Some(why_not) = self.differs::<P>(connection).await? {
                     self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
@@ -174,16 +182,17 @@ impl CatchUp<'_> {
 
     /// Why readers would miss streams that the live generation follows, if they would. There need
     /// not be any rows left to compare then, so this does not depend on a threshold.
-    async fn follows_fewer(&self) -> Result<Option<String>, Failure> {
+    async fn follows_fewer(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<String>, Failure> {
         let generation = self.part.generation;
         let projection = generation.projection;
-        let mut connection = database::connect(&self.engine.context.address).await?;
-        let all = generation::generations(&mut connection, projection).await?;
+        let all = generation::generations(connection, projection).await?;
         let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
         let live = GenerationId { number: live.number, ..generation };
-        let quarantined = quarantine::count(&mut connection, generation).await?;
-        let before = quarantine::count(&mut connection, live).await?;
-        connection.close().await?;
+        let quarantined = quarantine::count(connection, generation).await?;
+        let before = quarantine::count(connection, live).await?;
         Ok((quarantined > before).then(|| {
             format!(
                 "{quarantined} of its streams are quarantined, and {before} of those of the live \
@@ -194,14 +203,15 @@ impl CatchUp<'_> {
     }
 
     /// Why the generation is too different from the live one, if it is.
-    async fn differs<P: Projection>(&self) -> Result<Option<String>, Failure> {
+    async fn differs<P: Projection>(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<String>, Failure> {
         let (engine, generation) = (self.engine, self.part.generation);
         if !engine.options.compare {
             return Ok(None);
         }
-        let mut connection = database::connect(&engine.context.address).await?;
-        let all = generation::generations(&mut connection, P::NAME).await?;
-        connection.close().await?;
+        let all = generation::generations(connection, P::NAME).await?;
         let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
         let is_same = live.version == self.part.version;
         let allowed = self.run.threshold.unwrap_or(if is_same { 0 } else { u64::MAX });
@@ -230,11 +240,9 @@ impl CatchUp<'_> {
         engine.board.of(P::NAME, |it| it.compared = Some(told));
         // Streams that could not be compared count as well, unless it is because nobody works on
         // the live generation: it would never come to them.
-        let mut connection = database::connect(&engine.context.address).await?;
-        verdict::note_comparison(&mut connection, &comparison).await;
+        verdict::note_comparison(connection, &comparison).await;
         let patience = engine.context.options.take_over_after;
-        let is_fed = fleet::is_fed(&mut connection, blue, patience).await?;
-        connection.close().await?;
+        let is_fed = fleet::is_fed(connection, blue, patience).await?;
         let differing = if is_fed { comparison.differing_at_most() } else { differing };
         if differing <= allowed {
             return Ok(None);
@@ -283,7 +291,6 @@ struct Workers<'a> {
     ours: BTreeSet<u16>,
     /// When free slices were taken last.
     taken: Option<Instant>,
-    /// For looking how far the slices are.
     connection: Option<PgConnection>,
 }
 
@@ -308,18 +315,21 @@ impl Workers<'_> {
             self.take::<P>().await?;
             self.taken = Some(Instant::now());
         }
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(database::connect(&self.context.address).await?),
-        };
-        let all = bookkeeping::positions(connection, self.generation, Lock::None).await?;
+        let generation = self.generation;
+        let all = bookkeeping::positions(self.session().await?, generation, Lock::None).await?;
         Ok(!all.is_empty() && all.iter().all(|slice| slice.caught_up))
     }
 
+    /// For looking how far things are.
+    async fn session(&mut self) -> sqlx::Result<&mut PgConnection> {
+        Ok(match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(database::connect(&self.context.address).await?),
+        })
+    }
+
     async fn take<P: Projection>(&mut self) -> Result<(), Failure> {
-        let mut connection = database::connect(&self.context.address).await?;
-        let all = generation::generations(&mut connection, P::NAME).await?;
-        connection.close().await?;
+        let all = generation::generations(self.session().await?, P::NAME).await?;
         let this = all.into_iter().find(|it| it.number == self.generation.number);
         let generation = this.ok_or(Failure::Lost)?;
         let (context, patience) = (self.context, self.context.options.take_over_after);
@@ -329,7 +339,7 @@ impl Workers<'_> {
                 continue;
             }
             let journal = context.journal.clone();
-            let writer = Writer::acquire(
+            let writer = Writer::<P>::acquire(
                 &context.address,
                 journal,
                 self.generation,
@@ -342,7 +352,7 @@ impl Workers<'_> {
             let stop = self.stop.clone();
             self.ours.insert(slice.number);
             self.tasks.spawn(async move {
-                let ended = Worker::new(writer, &context, &board, &stop).run::<P>().await;
+                let ended = Worker::new(writer, &context, &board, &stop).run().await;
                 (slice.number, ended)
             });
         }

@@ -12,13 +12,13 @@ use sqlx::{Connection, PgTransaction};
 use tokio::time::{sleep, timeout};
 
 use super::folding::Folded;
-use super::priority;
 use super::run;
 use crate::bookkeeping::GenerationId;
 use crate::database::{self, Trouble};
 use crate::failure::Failure;
+use crate::priority;
 use crate::quarantine;
-use crate::table::{COPY_END, COPY_HEAD, Rows, TableRows};
+use crate::table::Rows;
 
 /// The marks, and streams with rows that the database refused.
 pub(super) const MARKS: &str = "
@@ -35,9 +35,6 @@ pub(super) const MARKS: &str = "
 
 /// How often it is looked whether a session that takes long is still there.
 const LOOK: Duration = Duration::from_secs(10);
-
-/// So much is sent at once.
-const CHUNK: usize = 1 << 20;
 
 /// The right to write the generations of a run.
 #[derive(Debug, Clone, Copy)]
@@ -145,7 +142,7 @@ async fn try_copy(
     }
     let mut poisoned = folded.poisoned;
     for rows in folded.rows.into_tables() {
-        copy_into(&mut transaction, rows).await?;
+        rows.copy(&mut transaction).await?;
     }
     for (stream, rows) in folded.streams {
         if !write_apart(&mut transaction, &stream, &rows).await? {
@@ -195,18 +192,6 @@ async fn mark(
         .execute(transaction)
         .await?;
     Ok(marked.rows_affected() == 1)
-}
-
-async fn copy_into(connection: &mut PgConnection, rows: TableRows) -> sqlx::Result<()> {
-    let statement = rows.table.copy();
-    let mut copy = connection.copy_in_raw(&statement).await?;
-    let bytes = rows.into_bytes();
-    copy.send(COPY_HEAD).await?;
-    for chunk in bytes.chunks(CHUNK) {
-        copy.send(chunk).await?;
-    }
-    copy.send(COPY_END).await?;
-    copy.finish().await.map(drop)
 }
 
 /// Whether the database takes the rows of `stream`.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use journal::{Batch, Filter, Journal, Position, Scan};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::pacing::Pacer;
 use super::progress::Board;
@@ -41,6 +42,8 @@ pub(super) struct Plan {
     pub(super) until: Option<Position>,
     /// Whether what is there cannot be used.
     pub(super) anew: bool,
+    /// Who uses the directory, which goes on when nobody waits for it any more.
+    pub(super) users: TaskTracker,
 }
 
 /// Reads the log, or the rest of it if another process has put aside what came before.
@@ -68,7 +71,7 @@ pub(super) async fn deal(
         let until = plan.until;
         let save = partitions.written_bytes() > 0 && Instant::now() >= checkpoint;
         let saving = Instant::now();
-        partitions = blocking(partitions, move |partitions| {
+        partitions = blocking(&plan.users, partitions, move |partitions| {
             put(partitions, &batch, until)?;
             if save { partitions.checkpoint(batch.position) } else { Ok(()) }
         })
@@ -82,24 +85,26 @@ pub(super) async fn deal(
     }
     let end = plan.until.unwrap_or(at);
     if partitions.written_bytes() > 0 {
-        partitions = blocking(partitions, move |partitions| partitions.checkpoint(end)).await?;
+        let save = move |partitions: &mut Partitions| partitions.checkpoint(end);
+        partitions = blocking(&plan.users, partitions, save).await?;
     }
     board.spilled_bytes.store(partitions.written_bytes(), Ordering::Relaxed);
     Ok(Dealt { partitions: Arc::new(*partitions), end })
 }
 
 /// Removes what was put aside. What cannot be removed stays: the rows are in the tables.
-pub(super) async fn discard(dealt: Dealt) {
+pub(super) async fn discard(dealt: Dealt, users: &TaskTracker) {
     // Somebody who was given up may still be reading. What stays is removed by the next one.
     let Some(partitions) = Arc::into_inner(dealt.partitions) else { return };
-    if let Err(failure) = on_blocking_thread(move || partitions.discard()).await {
+    if let Err(failure) = on_blocking_thread(users, move || partitions.discard()).await {
         tracing::warn!(error = failure.story(), "cannot remove events that were put aside");
     }
 }
 
 /// What is there, and up to where.
 async fn begin(plan: Plan) -> Result<(Box<Partitions>, Position), Failure> {
-    on_blocking_thread(move || {
+    let users = plan.users.clone();
+    on_blocking_thread(&users, move || {
         let settings = Settings {
             identity: plan.identity,
             budget_bytes: plan.memory_bytes,
@@ -173,17 +178,21 @@ fn put(
 }
 
 async fn blocking(
+    users: &TaskTracker,
     mut partitions: Box<Partitions>,
     work: impl FnOnce(&mut Partitions) -> Result<(), SpillError> + Send + 'static,
 ) -> Result<Box<Partitions>, Failure> {
-    on_blocking_thread(move || work(&mut partitions).map(|()| partitions)).await
+    on_blocking_thread(users, move || work(&mut partitions).map(|()| partitions)).await
 }
 
 async fn on_blocking_thread<T: Send + 'static>(
+    users: &TaskTracker,
     work: impl FnOnce() -> Result<T, SpillError> + Send + 'static,
 ) -> Result<T, Failure> {
-    match spawn_blocking(work).await {
-        Ok(done) => Ok(done?),
+    // What is done may hold the directory, and nobody may be there to take it: the user goes after it.
+    let user = users.token();
+    match spawn_blocking(move || (work(), user)).await {
+        Ok((done, _)) => Ok(done?),
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
         Err(_) => Err(Failure::Lost),

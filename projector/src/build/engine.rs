@@ -14,7 +14,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::catching_up;
 use super::copying::{self, Right};
@@ -83,6 +83,8 @@ pub(crate) struct Engine {
     begun: i64,
     /// The events of the log, once they have been read.
     dealt: Option<Dealt>,
+    /// Threads that read and write what was put aside.
+    pub(super) users: TaskTracker,
     /// Whether those on the disk cannot be used.
     spoilt: bool,
 }
@@ -131,6 +133,7 @@ impl Engine {
             right: Right { run: id, epoch: run.epoch },
             begun,
             dealt: None,
+            users: TaskTracker::new(),
             spoilt: false,
         }))
     }
@@ -232,7 +235,7 @@ impl Engine {
             self.finish(&run, &unfilled).await?;
         }
         match self.dealt.take() {
-            Some(dealt) => dealing::discard(dealt).await,
+            Some(dealt) => dealing::discard(dealt, &self.users).await,
             // The process that has read them may have died before it came here.
             None => left_over::remove(self.directory()).await,
         }
@@ -308,6 +311,7 @@ impl Engine {
             categories: categories.into_iter().collect(),
             until: run.end,
             anew: self.spoilt,
+            users: self.users.clone(),
         };
         let dealt = dealing::deal(&self.context.journal, &plan, &self.pacer, &self.board).await?;
         (self.dealt, self.spoilt) = (Some(dealt.clone()), false);
@@ -318,6 +322,12 @@ impl Engine {
     /// Where events are put aside.
     pub(crate) fn directory(&self) -> PathBuf {
         left_over::directory(&self.options.spill_dir, self.right.run, self.begun)
+    }
+
+    /// The threads that use that directory: they go on for a moment when nobody waits for them any
+    /// more.
+    pub(crate) fn users(&self) -> TaskTracker {
+        self.users.clone()
     }
 
     async fn finish(&self, run: &Run, unfilled: &[Part]) -> Result<(), Failure> {

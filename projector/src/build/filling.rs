@@ -15,7 +15,6 @@ use super::copying::{self, Copied};
 use super::dealing::Dealt;
 use super::engine::Engine;
 use super::folding::{Folded, Folder, Manner};
-use super::priority;
 use super::run::Run;
 use super::spill::folded_bytes;
 use super::starting::FOLDED_BYTES;
@@ -23,6 +22,7 @@ use crate::ProjectionName;
 use crate::bookkeeping::GenerationId;
 use crate::database;
 use crate::failure::Failure;
+use crate::priority;
 use crate::quarantine::Exceptions;
 
 /// The partitions of a run on their way into the tables.
@@ -177,12 +177,14 @@ impl<'a> Filling<'a> {
         let (folder, partitions) = (Arc::clone(&self.folder), Arc::clone(&self.dealt.partitions));
         let gentle = self.engine.options.gentle;
         let (tell, told) = oneshot::channel();
+        let user = self.engine.users.token();
         let work = move || {
             if gentle {
                 priority::lower_this_thread();
             }
             // Nobody listens any more once the run has been given up.
             let _ = tell.send(folder.fold(&names, manner, &partitions, partition));
+            drop((partitions, user));
         };
         let thread = thread::Builder::new().name("fold".to_owned()).spawn(work);
         let thread = thread.map_err(sqlx::Error::Io)?;

@@ -174,13 +174,15 @@ impl Finish<'_> {
     }
 }
 
+/// (Servers that help to build an index have the priority that they were born with: none are asked to
+/// where others are to go first.)
 async fn settings(transaction: &mut PgConnection, gentle: bool) -> Result<(), Failure> {
     const SETTINGS: &str = "select set_config('maintenance_work_mem', $1, true), \
          set_config('work_mem', $1, true), set_config('synchronous_commit', 'on', true), \
          set_config('max_parallel_maintenance_workers', $2, true)";
     sqlx::query(SETTINGS)
         .bind(INDEX_MEMORY)
-        .bind(if gentle { "1" } else { "2" })
+        .bind(if gentle { "0" } else { "2" })
         .execute(transaction)
         .await?;
     Ok(())

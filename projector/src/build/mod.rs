@@ -4,8 +4,8 @@
 //! out to partitions by stream (`dealing`, into `spill`), partitions are folded on all processors
 //! (`folding`) and copied into the tables (`copying`, `filling`), and what a live generation has
 //! besides rows is made in the end (`finishing`). From then on the generations are like any others:
-//! they catch up (`catching_up`) and are promoted. The `engine` takes these steps; `pacing` and
-//! `priority` keep it out of everybody's way; `progress` says how far it is.
+//! they catch up (`catching_up`) and are promoted. The `engine` takes these steps; `pacing` keeps it
+//! out of everybody's way; `progress` says how far it is.
 
 pub(crate) mod spill;
 
@@ -15,7 +15,6 @@ mod progress;
 mod run;
 
 mod pacing;
-mod priority;
 
 mod dealing;
 mod left_over;

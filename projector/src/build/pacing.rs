@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::copying::Right;
 use super::progress::Board;
 use super::run;
-use crate::bookkeeping::WANTED;
+use crate::calls::WANTED;
 use crate::database;
 use crate::failure::Failure;
 use crate::worker::Context;

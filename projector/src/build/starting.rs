@@ -90,7 +90,7 @@ async fn begin(
 ) -> Result<i64, Failure> {
     let mut generations = vec![];
     for definition in Definition::ALL.iter().filter(|it| projections.contains(&it.name)) {
-        let new = generation::begin_rebuild(connection, definition, &context.options, None).await?;
+        let new = generation::begin_rebuild(connection, definition, &context.options).await?;
         generations.push(new);
     }
     let partitions = partitions(context, options).await?;

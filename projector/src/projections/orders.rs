@@ -33,9 +33,8 @@ use domain::ids::OrderId;
 use domain::order::{Order, OrderEvent, OrderState, PlacedOrder};
 use futures::future::BoxFuture;
 use journal::Recorded;
+use sqlx::FromRow;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::types::Json;
-use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 pub use customers::CustomerRow;
@@ -49,6 +48,7 @@ pub use timeline::TimelineRow;
 use crate::ProjectionName;
 use crate::projection::{Change, Projection, Unfoldable, state};
 use crate::table::{Rows, Table, TableRow};
+use crate::value::document_in;
 use document::{Placing, Progress};
 use returns::AllTimes;
 use row::Stored;
@@ -69,8 +69,8 @@ impl OrderDocument {
 
 impl<'r> FromRow<'r, PgRow> for OrderDocument {
     fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
-        let Json(placing) = row.try_get::<Json<Placing>, _>("details")?;
-        let Json(progress) = row.try_get::<Json<Progress<'static>>, _>("progress")?;
+        let placing: Placing = document_in(row, "details")?;
+        let progress: Progress<'static> = document_in(row, "progress")?;
         Ok(Self { row: OrderRow::from_row(row)?, order: document::join(placing, progress) })
     }
 }
@@ -98,11 +98,11 @@ pub(crate) struct Draft {
     /// What happened to it and is not in the table yet.
     timeline: Vec<TimelineRow>,
 }
-state!(Draft, id: Uuid, in head);
+state!(Draft, id: Uuid, in head, added timeline);
 
 impl Projection for Orders {
     const NAME: ProjectionName = ProjectionName::Orders;
-    const VERSION: i32 = 4;
+    const VERSION: i32 = 5;
     const TABLES: &'static str = tables::TABLES;
     const INDEXES: &'static str = tables::INDEXES;
     const DERIVED: &'static str = concatcp!(customers::DERIVED, sales::DERIVED);

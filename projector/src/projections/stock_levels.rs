@@ -116,7 +116,7 @@ pub(crate) struct Draft {
     pub(crate) locations: Vec<StockLocationRow>,
     pub(crate) movements: Vec<StockMovementRow>,
 }
-state!(Draft, sku: String, in stock);
+state!(Draft, sku: String, in stock, added movements);
 
 impl Projection for StockLevels {
     const NAME: ProjectionName = ProjectionName::StockLevels;

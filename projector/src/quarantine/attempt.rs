@@ -232,7 +232,7 @@ impl<'a, P: Projection> Tail<'a, P> {
             projection::write_rows::<P>(&mut savepoint, &changes).await
         };
         match written {
-            Ok(()) => savepoint.commit().await?,
+            Ok(_) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
                 return Ok(Folded::Refused(error.to_string()));

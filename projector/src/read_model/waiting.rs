@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, ProjectionName, Reader};
-use crate::bookkeeping::{CHANNEL, WANTED};
+use crate::bookkeeping::CHANNEL;
+use crate::calls::WANTED;
 use crate::slice::Slice;
 
 /// How often those who wait look for themselves, in case a notification was missed.

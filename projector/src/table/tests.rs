@@ -101,14 +101,10 @@ async fn stored(connection: &mut PgConnection) -> Vec<Thing> {
 
 async fn copied(connection: &mut PgConnection, things: &[Thing]) {
     sqlx::raw_sql("truncate things").execute(&mut *connection).await.unwrap();
-    let mut copy = connection.copy_in_raw(&Thing::TABLE.copy()).await.unwrap();
-    copy.send(COPY_HEAD).await.unwrap();
     for rows in rows_of(things).into_tables() {
         assert_eq!(rows.len(), things.len());
-        copy.send(rows.into_bytes()).await.unwrap();
+        rows.copy(connection).await.unwrap();
     }
-    copy.send(COPY_END).await.unwrap();
-    assert_eq!(copy.finish().await.unwrap(), things.len() as u64);
 }
 
 #[test]
@@ -138,20 +134,43 @@ fn rows_come_out_of_the_table_as_they_went_in() {
     runtime.block_on(cluster.stop()).unwrap();
 }
 
-#[test]
-fn only_what_differs_is_written() {
-    let one = |number, large| Thing {
+fn one(number: i32, large: i64) -> Thing {
+    Thing {
         id: Uuid::nil(),
         number,
         name: None,
         origin: String::new(),
-        tags: vec![],
+        tags: vec!["a \"b\"".to_owned()],
         notes: Json(vec![]),
         small: None,
         large,
         good: true,
         at: DateTime::UNIX_EPOCH,
-    };
+    }
+}
+
+#[tokio::test]
+async fn many_new_rows_come_out_as_they_went_in_and_none_comes_twice() {
+    let cluster = Cluster::temporary().await.unwrap();
+    let mut connection = PgConnection::connect(&cluster.url()).await.unwrap();
+    sqlx::raw_sql(THINGS).execute(&mut connection).await.unwrap();
+    let many = i32::try_from(MANY).unwrap();
+    let before: Vec<Thing> = (0..10).map(|number| one(number, 1)).collect();
+    let now: Vec<Thing> = (5..5 + 2 * many).map(|number| one(number, 2)).collect();
+    copied(&mut connection, &before).await;
+    rows_of(&before).replace_with(&rows_of(&now), &mut connection).await.unwrap();
+    assert_eq!(stored(&mut connection).await, now);
+
+    let again = Rows::default().replace_with(&rows_of(&now), &mut connection).await;
+    let error = again.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().unwrap(), "23505", "{error}");
+    assert_eq!(stored(&mut connection).await, now);
+    drop(connection);
+    cluster.stop().await.unwrap();
+}
+
+#[test]
+fn only_what_differs_is_written() {
     let (before, now) =
         (rows_of(&[one(1, 1), one(2, 1), one(3, 1)]), rows_of(&[one(1, 1), one(2, 2), one(4, 1)]));
     let difference = Difference::of(before.tables.first(), now.tables.first());

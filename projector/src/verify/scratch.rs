@@ -10,7 +10,7 @@ use super::refold::Refold;
 use crate::failure::Failure;
 use crate::projection::{Projection, id_of};
 use crate::quarantine::Exceptions;
-use crate::table::{COPY_END, COPY_HEAD, Rows};
+use crate::table::Rows;
 
 /// The schema of the temporary tables.
 pub(super) const SCHEMA: &str = "pg_temp";
@@ -79,11 +79,7 @@ impl<P: Projection> Scratch<P> {
     /// Puts all rows into the tables.
     pub(super) async fn flush(&mut self, connection: &mut PgConnection) -> sqlx::Result<()> {
         for rows in std::mem::take(&mut self.rows).into_tables() {
-            let mut copy = connection.copy_in_raw(&rows.table.copy()).await?;
-            copy.send(COPY_HEAD).await?;
-            copy.send(rows.into_bytes()).await?;
-            copy.send(COPY_END).await?;
-            copy.finish().await?;
+            rows.copy(connection).await?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use projector::{Comparison, Error, ProjectionName, Projector, Rebuild, diff};
 use sqlx::AssertSqlSafe;
 
 use crate::history::{cancelled, confirmed, order_id, order_stream, placed};
-use crate::world::{World, settled};
+use crate::world::{World, eventually, settled};
 
 const ORDERS: ProjectionName = ProjectionName::Orders;
 
@@ -42,6 +42,12 @@ async fn at_rest(orders: std::ops::Range<u32>) -> World {
          and o.projection = 'orders' and o.generation = 2 and c.generation = 1";
     run(&world, level).await;
     world
+}
+
+/// How many events a generation shows in the timelines of its orders.
+async fn of_timeline(world: &World, generation: i64) -> i64 {
+    let count = AssertSqlSafe(format!("select count(*) from orders_g{generation}.order_timeline"));
+    sqlx::query_scalar(count).fetch_one(&mut world.connection().await).await.unwrap()
 }
 
 #[tokio::test]
@@ -156,6 +162,9 @@ async fn a_stream_that_never_stands_still_is_not_compared_and_not_wrong() {
     assert!(new > position);
     let projector = world.projector();
     settled(&world, &projector).await;
+    // What readers do not see comes later.
+    let (seen, kept) = (of_timeline(&world, 2).await, || of_timeline(&world, 1));
+    eventually("both are at the end", kept, |kept| *kept == seen).await;
     projector.stop().await;
     let comparison = compared(&world).await;
     assert_eq!((comparison.differing(), comparison.not_compared), (0, 0), "{comparison}");

@@ -277,7 +277,7 @@ async fn a_new_version_is_built_beside_the_old_one_and_promoted() {
     let all = projector::status(&world.url, &world.journal).await.unwrap();
     let orders: Vec<_> = all.iter().filter(|status| status.projection == ORDERS).collect();
     assert!(
-        orders.iter().any(|status| status.version == 4 && status.state == GenerationState::Live)
+        orders.iter().any(|status| status.version == 5 && status.state == GenerationState::Live)
     );
 }
 

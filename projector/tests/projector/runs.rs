@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::pin::pin;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use projector::{Error, GenerationState, Options, Phase, ProjectionName, Rebuild, RebuildOptions};
 use schemas::Encoded;
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::history::{order_stream, placed};
@@ -169,5 +172,29 @@ async fn what_is_put_aside_is_nobody_elses_and_goes_with_a_cancelled_run() {
         assert_eq!(mode, 0o700);
     }
     rebuild.cancel().await.unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_run_removes_what_a_thread_is_still_reading() {
+    let world = World::open().await;
+    history(&world).await;
+    let folder = TempDir::new().unwrap();
+    start(&world, ProjectionName::Orders, options(&folder)).await.stop().await;
+    let begun = "select (extract(epoch from started_at) * 1000000)::bigint from orderstore.builds";
+    let begun = world.number(begun).await;
+    let aside = folder.path().join(format!("orderstore-build-1-{begun}"));
+    fs::create_dir_all(&aside).unwrap();
+    // Who reads this waits until somebody writes.
+    let manifest = aside.join("manifest");
+    assert!(Command::new("mkfifo").arg(&manifest).status().unwrap().success());
+    let rebuild = start(&world, ProjectionName::Orders, options(&folder)).await;
+    let open = move || fs::OpenOptions::new().write(true).open(manifest).unwrap();
+    let read = timeout(DEADLINE, spawn_blocking(open)).await.unwrap().unwrap();
+    let mut cancelled = pin!(rebuild.cancel());
+    let early = timeout(Duration::from_millis(300), &mut cancelled).await;
+    assert!(early.is_err(), "somebody still reads what was put aside");
+    drop(read);
+    timeout(DEADLINE, cancelled).await.unwrap().unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -82,6 +82,7 @@ impl RebuildCommand {
             return pausing::resume(&self.stores, &names, self.json).await;
         }
         let (database, journal) = self.stores.open()?;
+        projector::let_others_go_first();
         self.build(&database, journal, &names).await
     }
 

@@ -6,14 +6,13 @@ use domain::order::{
     self, FulfilmentStatus, OrderDetails, PaymentStatus, PlacedOrder, ReturnStatus,
 };
 use serde::Serialize;
-use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::Head;
 use super::document::{Placing, Progress};
 use crate::code::{Coded, Handling, OrderStatus};
 use crate::table::{Fields as _, Table, TableRow, column, table};
-use crate::value::put_field;
+use crate::value::{Document, put_field};
 
 table! {
 /// An order as it can be found and listed. Everything else is in its [document](super::OrderDocument).
@@ -95,7 +94,7 @@ impl TableRow for Stored<'_> {
         name: "orders",
         columns: &[
             OrderRow::COLUMNS,
-            &[column::<Json<()>>("details"), column::<Json<()>>("progress")],
+            &[column::<Document<()>>("details"), column::<Document<()>>("progress")],
         ],
         key: 1,
         owner: "id",
@@ -117,8 +116,8 @@ impl TableRow for Stored<'_> {
 
     fn put(&self, bytes: &mut Vec<u8>) {
         self.row.put(bytes);
-        put_field(&Json(&self.placing), bytes);
-        put_field(&Json(&self.progress), bytes);
+        put_field(&Document(&self.placing), bytes);
+        put_field(&Document(&self.progress), bytes);
     }
 }
 

@@ -42,10 +42,10 @@ pub(super) const TABLES: &str = r#"
         updated_at timestamptz not null,
         revision bigint not null,
         quarantined boolean not null,
-        -- What the order said when it was placed: written once.
-        details jsonb not null,
-        -- What became of it: written whenever it moves.
-        progress jsonb not null
+        -- JSON: what the order said when it was placed, written once.
+        details text collate "C" not null,
+        -- JSON: what became of it, written whenever it moves.
+        progress text collate "C" not null
     );
 
     create table order_lines (
