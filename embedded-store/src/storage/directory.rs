@@ -11,6 +11,12 @@ use crate::error::Error;
 /// Name of the database's file.
 pub(crate) const DATABASE: &str = "events.sqlite";
 
+/// Name of the database's file while it is being made.
+const UNFINISHED: &str = "events.sqlite.new";
+
+/// What `SQLite` adds to a database's name for the files it keeps beside it.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// A locked data directory. Dropping it releases the lock and deletes the directory if it is
 /// temporary.
 #[derive(Debug)]
@@ -51,6 +57,35 @@ impl DataDir {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
+    }
+
+    /// Where a database is made before it gets its name.
+    pub(crate) fn unfinished_database(&self) -> PathBuf {
+        self.path.join(UNFINISHED)
+    }
+
+    /// Whether there is a database, complete or not. A file without content is none: that is what
+    /// was left of one that never held anything.
+    pub(crate) fn has_database(&self) -> io::Result<bool> {
+        match fs::metadata(self.database()) {
+            Ok(file) => Ok(file.len() > 0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes what would mix with a new database: the rest of one that was not finished, and files
+    /// that belong to a database which is not there.
+    pub(crate) fn clear_for_a_database(&self) -> io::Result<()> {
+        let beside = |name: &str| BESIDE.map(|suffix| format!("{name}{suffix}"));
+        let names = [UNFINISHED.to_owned()].into_iter().chain(beside(UNFINISHED));
+        for name in names.chain(beside(DATABASE)) {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn write_ahead_log(&self) -> PathBuf {

@@ -163,9 +163,6 @@ impl Storage {
     ) -> Result<Self, Error> {
         let not_opened = |error| recovery::not_opened(&directory, error);
         let folded = recovery::fold(&connection).map_err(not_opened)?;
-        directory
-            .sync()
-            .map_err(|source| Error::DataDir { path: directory.path().to_owned(), source })?;
         let memory = Memory::load(&connection).map_err(not_opened)?;
         recovery.newest_position = memory.last_position;
         recovery::report(&recovery, folded);

@@ -2,8 +2,8 @@
 //! before `SQLite` opens them, because it repairs without saying so, and throws away what it takes
 //! for the rest of a crash.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -44,13 +44,12 @@ pub(super) enum Folded {
 /// and `SQLite` would take it for committed, although it is on no disk. So the write-ahead log is
 /// written again before anything is made of it.
 pub(super) fn examine(directory: &DataDir, durable: bool) -> Result<Recovery, Error> {
-    let unreadable = |source| Error::DataDir { path: directory.path().to_owned(), source };
     let log = directory.write_ahead_log();
     let Some(found) = sound_log(directory.path(), &log, &directory.database())? else {
         return Ok(Recovery { clean: true, ..Recovery::default() });
     };
     if durable && found.commits > 0 {
-        wal::write_again(&log, found.bytes).map_err(unreadable)?;
+        wal::write_again(&log, found.bytes).map_err(|error| not_used(directory, error))?;
     }
     let (commits, bytes, cut) = (found.commits, found.bytes, found.cut);
     Ok(Recovery { clean: false, commits, bytes, cut, newest_position: 0 })
@@ -130,6 +129,15 @@ pub(super) fn not_opened(directory: &DataDir, error: rusqlite::Error) -> Error {
         return damaged(directory.database(), &error);
     }
     Error::Database { path, source: error.into() }
+}
+
+/// What a start says when its files cannot be looked at, made or brought to the disk.
+pub(super) fn not_used(directory: &DataDir, source: io::Error) -> Error {
+    let path = directory.path().to_owned();
+    if source.kind() == io::ErrorKind::StorageFull {
+        return Error::DiskFull { path };
+    }
+    Error::DataDir { path, source }
 }
 
 fn damaged(path: PathBuf, error: &rusqlite::Error) -> Error {

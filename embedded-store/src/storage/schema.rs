@@ -1,12 +1,14 @@
 //! The database's format and how a connection to it is set up.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::directory::DataDir;
-use super::{checksum, migration, recovery};
+use super::{checksum, migration, recovery, sql};
 use crate::error::Error;
 
 /// Format of the data, kept in the database's `user_version`. Format 1 had no checksums and no
@@ -68,19 +70,50 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Opens the database for writing, and creates it in a new directory.
 pub(crate) fn open_writer(directory: &DataDir, durable: bool) -> Result<Connection, Error> {
     let failed = |error| recovery::not_opened(directory, error);
+    let unusable = |error| recovery::not_used(directory, error);
+    if !directory.has_database().map_err(unusable)? {
+        make_database(directory, durable)?;
+    }
     let mut connection = Connection::open(directory.database()).map_err(failed)?;
     set_up_writer(&connection, durable).map_err(failed)?;
     checksum::register(&connection).map_err(failed)?;
     let found = format(&connection).map_err(failed)?;
+    // `SQLite` does so too, but does not look whether it worked. Before anything is written: while
+    // the write-ahead log is folded, the database is whole only together with it, and a loss of power
+    // must not leave it without its name.
+    directory.sync().map_err(unusable)?;
     if found > FORMAT {
         return Err(Error::NewerFormat { path: directory.path().to_owned(), found, known: FORMAT });
     }
     if found == 0 {
+        // Begun by a version that made it in its place, and interrupted.
         create(&mut connection).map_err(failed)?;
     } else if found < FORMAT || migration::is_unfinished(&connection).map_err(failed)? {
         migration::run(&connection, found).map_err(failed)?;
     }
     Ok(connection)
+}
+
+/// Makes a database beside its place, brings it to the disk, and only then gives it its name. So
+/// nobody ever finds one that is half made, whatever a crash or a failed fsync leaves behind.
+fn make_database(directory: &DataDir, durable: bool) -> Result<(), Error> {
+    let failed = |error| recovery::not_opened(directory, error);
+    let unusable = |error| recovery::not_used(directory, error);
+    directory.clear_for_a_database().map_err(unusable)?;
+    let unfinished = directory.unfinished_database();
+    let mut connection = Connection::open(&unfinished).map_err(failed)?;
+    // Nothing is worth an fsync before the file is whole.
+    set_up_writer(&connection, false).map_err(failed)?;
+    create(&mut connection).map_err(failed)?;
+    let is_whole = sql::empty_write_ahead_log(&connection).map_err(failed)?;
+    connection.close().map_err(|(_connection, error)| failed(error))?;
+    if !is_whole {
+        return Err(unusable(io::ErrorKind::ResourceBusy.into()));
+    }
+    if durable {
+        File::open(&unfinished).and_then(|file| file.sync_all()).map_err(unusable)?;
+    }
+    fs::rename(&unfinished, directory.database()).map_err(unusable)
 }
 
 fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()> {

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::harness::soon;
+
 /// `errno` of an input/output error.
 pub(super) const EIO: u64 = 5;
 /// `errno` of a full disk.
@@ -45,7 +47,9 @@ pub(super) mod file {
     pub(in super::super) const DATABASE: u64 = 1;
     pub(in super::super) const LOG: u64 = 2;
     pub(in super::super) const INDEX: u64 = 4;
-    pub(in super::super) const ANY: u64 = 63;
+    /// The names of the files.
+    pub(in super::super) const DIRECTORY: u64 = 32;
+    pub(in super::super) const ANY: u64 = 127;
 }
 
 /// Which operations are hit, after how many that are spared, how often, and how.
@@ -96,7 +100,7 @@ impl Disk {
             .unwrap();
         let disk = Self { data: root.join("data"), home, control };
         std::fs::create_dir(&disk.data).unwrap();
-        (0..11).for_each(|field| disk.set(field, 0));
+        (0..13).for_each(|field| disk.set(field, 0));
         disk.limit(None);
         Some(disk)
     }
@@ -141,6 +145,22 @@ impl Disk {
 
     pub(super) fn heal(&self) {
         self.set(0, Action::Nothing as u64);
+    }
+
+    /// When this returns, nothing is being done to the disk and nothing is begun any more. A kill
+    /// in the middle of an operation would leave what was done and what was recorded different.
+    pub(super) async fn hold_still(&self) {
+        self.set(11, 1);
+        soon(async {
+            while self.get(12) != 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn go_on(&self) {
+        self.set(11, 0);
     }
 
     /// Whether no fault is set.

@@ -48,11 +48,16 @@ struct control {
     volatile uint64_t seen;       /* matching operations so far */
     volatile uint64_t hit;        /* operations hit so far */
     volatile uint64_t full;       /* writes refused for lack of space so far */
+    /* An operation says that it is under way and then looks whether the disk is to be still; the
+     * test says that it is to be still and then looks whether an operation is under way. */
+    _Atomic uint64_t still;       /* set by the test: operations wait for ever */
+    _Atomic uint64_t busy;        /* an operation is under way */
 };
 
 enum { ACT_NONE, ACT_FAIL, ACT_SHORT, ACT_DIE_BEFORE, ACT_DIE_WITHIN, ACT_DIE_AFTER };
-enum { OP_WRITE = 1, OP_SYNC = 2, OP_TRUNCATE = 4, OP_UNLINK = 8, OP_OPEN = 16, OP_READ = 32 };
-enum { FILE_DATABASE, FILE_LOG, FILE_INDEX, FILE_JOURNAL, FILE_OTHER, FILE_DIRECTORY, FILE_NONE };
+enum { OP_WRITE = 1, OP_SYNC = 2, OP_TRUNCATE = 4, OP_UNLINK = 8 /* or rename */, OP_OPEN = 16, OP_READ = 32 };
+enum { FILE_DATABASE, FILE_LOG, FILE_INDEX, FILE_JOURNAL, FILE_OTHER, FILE_DIRECTORY, FILE_NEW,
+       FILE_NONE };
 
 #define FDS 65536
 static unsigned char file_of[FDS]; /* FILE_* + 1; 0: not ours */
@@ -99,6 +104,7 @@ static int kind(const char *path) {
     if (ends_with(path, "events.sqlite-wal")) return FILE_LOG;
     if (ends_with(path, "events.sqlite-shm")) return FILE_INDEX;
     if (ends_with(path, "events.sqlite-journal")) return FILE_JOURNAL;
+    if (ends_with(path, "events.sqlite.new")) return FILE_NEW;
     return FILE_OTHER;
 }
 
@@ -116,7 +122,22 @@ static void record(char what, int file, uint64_t offset, const void *bytes, uint
     if (syscall(SYS_writev, record_fd, parts, 2) < 0) abort();
 }
 
+/* Operations are done one after the other, and a disk that is still begins none. */
+static void begin(void) {
+    pthread_mutex_lock(&lock);
+    control->busy = 1;
+    if (!control->still) return;
+    control->busy = 0;
+    for (;;) pause();
+}
+
+static void end(void) {
+    control->busy = 0;
+    pthread_mutex_unlock(&lock);
+}
+
 static void die(void) {
+    control->busy = 0;
     syscall(SYS_kill, getpid(), SIGKILL);
     for (;;) pause();
 }
@@ -186,19 +207,19 @@ static ssize_t write_at(int fd, const void *bytes, size_t length, off_t offset) 
 
 ssize_t write(int fd, const void *bytes, size_t length) {
     if (kind_of_fd(fd) == FILE_NONE) return syscall(SYS_write, fd, bytes, length);
-    pthread_mutex_lock(&lock);
+    begin();
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t written = write_at(fd, bytes, length, offset);
     if (written > 0) lseek(fd, offset + written, SEEK_SET);
-    pthread_mutex_unlock(&lock);
+    end();
     return written;
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
     if (kind_of_fd(fd) == FILE_NONE) return syscall(SYS_pwrite64, fd, bytes, length, offset);
-    pthread_mutex_lock(&lock);
+    begin();
     ssize_t written = write_at(fd, bytes, length, offset);
-    pthread_mutex_unlock(&lock);
+    end();
     return written;
 }
 
@@ -209,9 +230,9 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset) {
 static int read_fails(int fd) {
     int file = kind_of_fd(fd);
     if (file == FILE_NONE) return 0;
-    pthread_mutex_lock(&lock);
+    begin();
     int act = action(OP_READ, file);
-    pthread_mutex_unlock(&lock);
+    end();
     if (act != ACT_FAIL) return 0;
     errno = (int)control->error;
     return 1;
@@ -232,7 +253,7 @@ ssize_t pread(int fd, void *bytes, size_t length, off_t offset) {
 static int synced(int fd, long number) {
     int file = kind_of_fd(fd);
     if (file == FILE_NONE) return (int)syscall(number, fd);
-    pthread_mutex_lock(&lock);
+    begin();
     int act = action(OP_SYNC, file), result = 0;
     if (act == ACT_FAIL) {
         /* As Linux does it: what was to be written counts as written, and will not be tried again. */
@@ -245,7 +266,7 @@ static int synced(int fd, long number) {
         if (!result) record('S', file, 0, 0, 0);
         if (act == ACT_DIE_AFTER) die();
     }
-    pthread_mutex_unlock(&lock);
+    end();
     return result;
 }
 
@@ -255,7 +276,7 @@ int fdatasync(int fd) { return synced(fd, SYS_fdatasync); }
 int ftruncate64(int fd, off64_t length) {
     int file = kind_of_fd(fd);
     if (file == FILE_NONE) return (int)syscall(SYS_ftruncate, fd, length);
-    pthread_mutex_lock(&lock);
+    begin();
     int act = action(OP_TRUNCATE, file), result;
     if (act == ACT_FAIL) {
         errno = (int)control->error;
@@ -269,7 +290,7 @@ int ftruncate64(int fd, off64_t length) {
         if (!result) record('T', file, (uint64_t)length, 0, 0);
         if (act == ACT_DIE_AFTER) die();
     }
-    pthread_mutex_unlock(&lock);
+    end();
     return result;
 }
 
@@ -278,7 +299,7 @@ int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 int unlink(const char *path) {
     int file = kind(path);
     if (file == FILE_NONE) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
-    pthread_mutex_lock(&lock);
+    begin();
     int act = action(OP_UNLINK, file), result;
     if (act == ACT_FAIL) {
         errno = (int)control->error;
@@ -291,7 +312,26 @@ int unlink(const char *path) {
         if (!result) record('U', file, 0, 0, 0);
         if (act == ACT_DIE_AFTER) die();
     }
-    pthread_mutex_unlock(&lock);
+    end();
+    return result;
+}
+
+/* One of our files for another; a file that had the name is gone. */
+int rename(const char *from, const char *to) {
+    int file = kind(to);
+    if (file == FILE_NONE) return (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+    begin();
+    int act = action(OP_UNLINK, file), result;
+    if (act == ACT_FAIL) {
+        errno = (int)control->error;
+        result = -1;
+    } else {
+        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+        result = (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+        if (!result) record('N', file, (uint64_t)kind(from), 0, 0);
+        if (act == ACT_DIE_AFTER) die();
+    }
+    end();
     return result;
 }
 
@@ -302,7 +342,7 @@ static int opened(const char *path, int flags, mode_t mode) {
         if (fd >= 0 && fd < FDS) file_of[fd] = 0;
         return fd;
     }
-    pthread_mutex_lock(&lock);
+    begin();
     int act = action(OP_OPEN, file), fd;
     if (act == ACT_FAIL) {
         errno = (int)control->error;
@@ -318,7 +358,7 @@ static int opened(const char *path, int flags, mode_t mode) {
         if (fd >= 0) file_of[fd] = (unsigned char)(file + 1);
         if (act == ACT_DIE_AFTER) die();
     }
-    pthread_mutex_unlock(&lock);
+    end();
     return fd;
 }
 

@@ -14,8 +14,16 @@ use std::path::Path;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-const NAMES: [&str; 4] =
-    ["events.sqlite", "events.sqlite-wal", "events.sqlite-shm", "events.sqlite-journal"];
+/// As `faulty_disk.c` numbers them; what has no name here is not played.
+const NAMES: [&str; 7] = [
+    "events.sqlite",
+    "events.sqlite-wal",
+    "events.sqlite-shm",
+    "events.sqlite-journal",
+    "",
+    "",
+    "events.sqlite.new",
+];
 const INDEX: usize = 2;
 const DIRECTORY: usize = 5;
 const SECTOR: usize = 512;
@@ -33,6 +41,8 @@ struct Operation {
 enum Change {
     Create,
     Unlink,
+    /// The file of that number gets the name.
+    Rename(usize),
     Write(usize, Vec<u8>),
     Truncate(usize),
     Sync,
@@ -46,16 +56,17 @@ impl Recording {
     pub(super) fn read(path: &Path) -> Self {
         let bytes = std::fs::read(path).unwrap();
         let (mut operations, mut at) = (Vec::new(), 0);
-        // A kill may have cut the last record.
-        while let Some(head) = bytes.get(at..at + 24) {
+        while at < bytes.len() {
+            let head = &bytes[at..at + 24];
             let number = |from: usize| u64::from_ne_bytes(head[from..from + 8].try_into().unwrap());
             let offset = usize::try_from(number(8)).unwrap();
             let length = usize::try_from(number(16)).unwrap();
-            let Some(content) = bytes.get(at + 24..at + 24 + length) else { break };
+            let content = &bytes[at + 24..at + 24 + length];
             at += 24 + length;
             let change = match head[1] {
                 b'C' => Change::Create,
                 b'U' => Change::Unlink,
+                b'N' => Change::Rename(offset),
                 b'W' => Change::Write(offset, content.to_vec()),
                 b'T' => Change::Truncate(offset),
                 b'S' => Change::Sync,
@@ -86,8 +97,8 @@ pub(super) struct Machine<'a> {
     done: usize,
     inodes: Vec<Inode>,
     /// What each name stands for now, and what it stands for on the disk.
-    names: [Option<usize>; 4],
-    durable_names: [Option<usize>; 4],
+    names: [Option<usize>; NAMES.len()],
+    durable_names: [Option<usize>; NAMES.len()],
     pending_names: Vec<(usize, Option<usize>)>,
 }
 
@@ -97,8 +108,8 @@ impl<'a> Machine<'a> {
             recording,
             done: 0,
             inodes: Vec::new(),
-            names: [None; 4],
-            durable_names: [None; 4],
+            names: [None; NAMES.len()],
+            durable_names: [None; NAMES.len()],
             pending_names: Vec::new(),
         }
     }
@@ -114,7 +125,7 @@ impl<'a> Machine<'a> {
                         self.durable_names[name] = inode;
                     }
                 }
-            } else if file < NAMES.len() && file != INDEX {
+            } else if !NAMES[file].is_empty() && file != INDEX {
                 self.perform(file, change);
             }
         }
@@ -134,6 +145,12 @@ impl<'a> Machine<'a> {
                 self.pending_names.push((name, None));
                 return;
             }
+            Change::Rename(from) => {
+                self.names[name] = self.names[from].take();
+                self.pending_names.push((name, self.names[name]));
+                self.pending_names.push((from, None));
+                return;
+            }
             Change::Write(..) | Change::Truncate(_) | Change::Sync | Change::FailedSync => {}
         }
         let inode = &mut self.inodes[self.names[name].expect("a file without a name")];
@@ -144,7 +161,11 @@ impl<'a> Machine<'a> {
                 }
             }
             Change::FailedSync => inode.pending.clear(),
-            Change::Create | Change::Unlink | Change::Write(..) | Change::Truncate(_) => {
+            Change::Create
+            | Change::Unlink
+            | Change::Rename(_)
+            | Change::Write(..)
+            | Change::Truncate(_) => {
                 inode.pending.push(change);
             }
         }
@@ -262,7 +283,8 @@ fn apply(content: &mut Vec<u8>, change: &Change) {
     match change {
         Change::Write(offset, bytes) => overwrite(content, *offset, bytes),
         Change::Truncate(length) => content.resize(*length, 0),
-        Change::Create | Change::Unlink | Change::Sync | Change::FailedSync => {}
+        Change::Create | Change::Unlink | Change::Rename(_) | Change::Sync | Change::FailedSync => {
+        }
     }
 }
 
