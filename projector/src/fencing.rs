@@ -1,7 +1,5 @@
 //! Tests of who may write: workers that take a slice from each other, and people who intervene.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -9,13 +7,10 @@ use domain::ids::{LocationCode, ReceiptId, Sku};
 use domain::quantity::Quantity;
 use domain::stock::{Stock, StockEvent, StockReceived};
 use futures::TryStreamExt;
-use journal::{ExpectedRevision, Journal, Position, Proposed, Recorded, SystemClock, ids};
-use private_postgres::Cluster;
+use journal::{ExpectedRevision, Journal, Position, Proposed, Recorded, ids};
 use schemas::{Metadata, StoredEvent, StreamName, stream_of};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
-use tokio::net::TcpListener;
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::bookkeeping::{self, GenerationId};
@@ -23,14 +18,11 @@ use crate::failure::Failure;
 use crate::projections::stock_levels::StockLevels;
 use crate::slice::Slice;
 use crate::writer::Writer;
-use crate::{ProjectionName, database, generation};
+use crate::{ProjectionName, database, generation, testbed};
 
 const STOCK: GenerationId = GenerationId { projection: ProjectionName::StockLevels, number: 1 };
 const STREAMS: u32 = 40;
 const EVENTS_EACH: u32 = 100;
-
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A log, and databases to fold it into.
 struct World {
@@ -41,11 +33,7 @@ struct World {
 
 impl World {
     async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = embedded_store::Options::temporary();
-        let store = embedded_store::serve(listener, options).await.unwrap();
-        let options = journal::Options::new(store.connection_string().parse().unwrap());
-        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let (store, journal) = testbed::event_store().await;
         // Events of different streams take turns.
         for round in 0..4 {
             for stream in 0..STREAMS {
@@ -55,17 +43,6 @@ impl World {
         }
         let log = journal.read_all(Position::START).try_collect().await.unwrap();
         Self { journal, log, _store: store }
-    }
-
-    async fn database(&self) -> PgConnectOptions {
-        let cluster = CLUSTER.get_or_init(async || Cluster::temporary().await.unwrap()).await;
-        let name = format!("fencing_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let mut server = PgConnection::connect(&cluster.url()).await.unwrap();
-        let create = AssertSqlSafe(format!("create database {name}"));
-        sqlx::raw_sql(create).execute(&mut server).await.unwrap();
-        let address = database::address(&cluster.url()).unwrap().database(&name);
-        generation::migrate(&address).await.unwrap();
-        address
     }
 
     async fn writer(&self, address: &PgConnectOptions) -> Writer<StockLevels> {
@@ -173,7 +150,7 @@ async fn insist(world: &World, mut writer: Writer<StockLevels>, rounds: u32) -> 
 #[tokio::test]
 async fn two_workers_forced_on_one_slice_ten_thousand_times_write_what_one_would() {
     let world = World::open().await;
-    let forced = world.database().await;
+    let (_, forced) = testbed::read_models().await;
     let (one, other) = (world.writer(&forced).await, world.writer(&forced).await);
     let (one, other) = tokio::join!(insist(&world, one, 5_000), insist(&world, other, 5_000));
     assert!(one.lost > 100 && other.lost > 100, "{one:?} {other:?}");
@@ -184,7 +161,7 @@ async fn two_workers_forced_on_one_slice_ten_thousand_times_write_what_one_would
     }
     last.release().await;
 
-    let alone = world.database().await;
+    let (_, alone) = testbed::read_models().await;
     let mut writer = world.writer(&alone).await;
     while !world.next(&writer, 500).is_empty() {
         world.write(&mut writer, 500).await.unwrap();
@@ -203,7 +180,7 @@ async fn what_somebody_does_between_two_batches_is_neither_lost_nor_overwritten(
          values ('stock_levels', 1, $1, 25, 'looked at by hand')";
     const SEEN: &str = "select revision, quarantined from stock_levels where sku = 'SKU-0'";
     let world = World::open().await;
-    let address = world.database().await;
+    let (_, address) = testbed::read_models().await;
     let mut writer = world.writer(&address).await;
     world.write(&mut writer, 1_000).await.unwrap();
     let before = writer.hold.position;
@@ -241,7 +218,7 @@ async fn the_next_event_is_folded_into_what_somebody_else_has_written() {
     const CHANGE: &str = "update stock_levels set low_stock_at = 7 where sku = 'SKU-0'";
     const SEEN: &str = "select revision, low_stock_at from stock_levels where sku = 'SKU-0'";
     let world = World::open().await;
-    let address = world.database().await;
+    let (_, address) = testbed::read_models().await;
     let mut connection = database::connect_for_writing(&address, &STOCK.schema()).await.unwrap();
     let seen = async |connection: &mut PgConnection| -> (i64, Option<i64>) {
         sqlx::query_as(SEEN).fetch_one(connection).await.unwrap()
@@ -273,7 +250,7 @@ async fn who_stands_up_where_commits_were_lost_goes_back_with_the_checkpoint() {
     const LOSE: &str = "update orderstore.checkpoints \
          set commit_position = commit_position - 1 where projection = 'stock_levels'";
     let world = World::open().await;
-    let address = world.database().await;
+    let (_, address) = testbed::read_models().await;
     let mut connection = database::connect(&address).await.unwrap();
     for is_lost in [false, true] {
         sqlx::query(SEEN).bind(false).execute(&mut connection).await.unwrap();
@@ -291,7 +268,7 @@ async fn who_stands_up_where_commits_were_lost_goes_back_with_the_checkpoint() {
 #[tokio::test]
 async fn a_gap_is_counted_with_the_rows_that_it_was_healed_in() {
     let world = World::open().await;
-    let address = world.database().await;
+    let (_, address) = testbed::read_models().await;
     let mut writer = world.writer(&address).await;
     let events = &world.log[30..40];
     let last = events.last().unwrap();
@@ -319,7 +296,7 @@ async fn a_long_stream_that_is_readmitted_does_not_keep_the_others_waiting() {
     for first in (EVENTS_EACH..LONG).step_by(1_020) {
         append(&world.journal, 0, first..first + 1_020).await;
     }
-    let address = world.database().await;
+    let (_, address) = testbed::read_models().await;
     let mut connection = database::connect_for_writing(&address, &STOCK.schema()).await.unwrap();
     for number in [0, 1] {
         let note = sqlx::query(QUARANTINE).bind(stream(number).as_str().to_owned());

@@ -69,6 +69,8 @@ pub mod read_model;
 mod fencing;
 #[cfg(test)]
 mod story;
+#[cfg(test)]
+mod testbed;
 
 pub use board::{Role, Stats, WorkerStatus};
 pub use build::{

@@ -7,20 +7,15 @@
 
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use futures::TryStreamExt;
-use journal::{ExpectedRevision, Journal, Position, Proposed, Recorded, SystemClock, ids};
-use private_postgres::Cluster;
+use journal::{ExpectedRevision, Journal, Position, Proposed, Recorded, ids};
 use schemas::{Aggregate, Encoded, Metadata, StoredEvent, StreamName};
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
-use tokio::net::TcpListener;
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::bookkeeping::GenerationId;
@@ -29,6 +24,7 @@ use crate::generation;
 use crate::projection::Projection;
 use crate::projections::Definition;
 use crate::slice::Slice;
+use crate::testbed;
 use crate::writer::Writer;
 use crate::{Options, ProjectionName, Rebuild, RebuildOptions};
 
@@ -115,9 +111,6 @@ fn at(event: &Recorded) -> Position {
     event.position
 }
 
-static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-static DATABASES: AtomicU32 = AtomicU32::new(0);
-
 /// A database and an event store.
 struct World {
     journal: Journal,
@@ -128,19 +121,8 @@ struct World {
 
 impl World {
     async fn open() -> Self {
-        let cluster = CLUSTER.get_or_init(async || Cluster::temporary().await.unwrap()).await;
-        let name = format!("story_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        let mut server = PgConnection::connect(&cluster.url()).await.unwrap();
-        let create = AssertSqlSafe(format!("create database {name}"));
-        sqlx::raw_sql(create).execute(&mut server).await.unwrap();
-        let url = cluster.url().replacen("/orderstore?", &format!("/{name}?"), 1);
-        let address = database::address(&url).unwrap();
-        generation::migrate(&address).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = embedded_store::Options::temporary();
-        let store = embedded_store::serve(listener, options).await.unwrap();
-        let options = journal::Options::new(store.connection_string().parse().unwrap());
-        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let (url, address) = testbed::read_models().await;
+        let (store, journal) = testbed::event_store().await;
         Self { journal, url, address, _store: store }
     }
 

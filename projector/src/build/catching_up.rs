@@ -122,8 +122,7 @@ impl CatchUp<'_> {
                 return Ok(Outcome::Ready);
             }
             if !compared {
-                let connection = workers.session().await?;
-                if let Some(why_not) = self.follows_fewer(connection).await? {
+                if let Some(why_not) = self.follows_fewer(workers.session().await?).await? {
                     let one = quarantining.get_or_insert_with(Instant::now);
                     if one.elapsed() < LIVE_IS_AS_FAR {
                         sleep(LOOK).await;
@@ -132,7 +131,7 @@ impl CatchUp<'_> {
                     self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
-                if let Some(why_not) = self.differs::<P>(connection).await? {
+                if let Some(why_not) = self.differs::<P>(workers).await? {
                     self.refuse(&why_not).await?;
                     return Ok(Outcome::Ready);
                 }
@@ -205,13 +204,13 @@ impl CatchUp<'_> {
     /// Why the generation is too different from the live one, if it is.
     async fn differs<P: Projection>(
         &self,
-        connection: &mut PgConnection,
+        workers: &mut Workers<'_>,
     ) -> Result<Option<String>, Failure> {
         let (engine, generation) = (self.engine, self.part.generation);
         if !engine.options.compare {
             return Ok(None);
         }
-        let all = generation::generations(connection, P::NAME).await?;
+        let all = generation::generations(workers.session().await?, P::NAME).await?;
         let Some(live) = all.iter().find(|it| it.state == "live") else { return Ok(None) };
         let is_same = live.version == self.part.version;
         let allowed = self.run.threshold.unwrap_or(if is_same { 0 } else { u64::MAX });
@@ -240,6 +239,7 @@ impl CatchUp<'_> {
         engine.board.of(P::NAME, |it| it.compared = Some(told));
         // Streams that could not be compared count as well, unless it is because nobody works on
         // the live generation: it would never come to them.
+        let connection = workers.session_after_a_while().await?;
         verdict::note_comparison(connection, &comparison).await;
         let patience = engine.context.options.take_over_after;
         let is_fed = fleet::is_fed(connection, blue, patience).await?;
@@ -326,6 +326,17 @@ impl Workers<'_> {
             Some(connection) => connection,
             none => none.insert(database::connect(&self.context.address).await?),
         })
+    }
+
+    /// The same when nothing was asked in it for a while: what is between us and the server may have
+    /// ended it for that.
+    async fn session_after_a_while(&mut self) -> sqlx::Result<&mut PgConnection> {
+        if let Some(connection) = &mut self.connection
+            && connection.ping().await.is_err()
+        {
+            self.connection = None;
+        }
+        self.session().await
     }
 
     async fn take<P: Projection>(&mut self) -> Result<(), Failure> {

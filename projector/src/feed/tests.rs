@@ -6,13 +6,13 @@ use chrono::DateTime;
 use domain::ids::{LocationCode, ReceiptId, Sku};
 use domain::quantity::Quantity;
 use domain::stock::{Stock, StockEvent, StockReceived};
-use journal::{ExpectedRevision, Proposed, SystemClock, ids};
+use journal::{ExpectedRevision, Proposed, ids};
 use schemas::{Aggregate, Metadata, StoredEvent, StreamName, stream_of};
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::*;
+use crate::testbed;
 
 const CATEGORY: &str = Stock::CATEGORY;
 const HALVES: [Slice; 2] = [Slice { number: 0, of: 2 }, Slice { number: 1, of: 2 }];
@@ -26,11 +26,7 @@ struct World {
 
 impl World {
     async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let options = embedded_store::Options::temporary();
-        let store = embedded_store::serve(listener, options).await.unwrap();
-        let options = journal::Options::new(store.connection_string().parse().unwrap());
-        let journal = Journal::connect(options, Arc::new(SystemClock)).unwrap();
+        let (store, journal) = testbed::event_store().await;
         let company = Company::new(&journal, &CancellationToken::new());
         Self { company, _store: store }
     }

@@ -158,6 +158,34 @@ async fn what_a_run_that_ended_elsewhere_put_aside_is_removed_by_the_next_one() 
 }
 
 #[tokio::test]
+async fn a_session_that_ends_while_generations_are_compared_costs_no_other_comparison() {
+    let world = World::open().await;
+    history(&world).await;
+    // Somebody makes the comparison take as long as it likes.
+    let mut other = world.connection().await;
+    let lock = "begin; lock table orders_g1.orders in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let rebuild = start(&world, ProjectionName::Orders, options(&folder)).await;
+    let comparing = "select count(*) from pg_locks where not granted \
+         and relation = 'orders_g1.orders'::regclass";
+    eventually("compared", || world.number(comparing), |count| *count > 0).await;
+    // What looked how far the new one is has nothing to ask meanwhile.
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+         where datname = current_database() and application_name = 'orderstore projector' \
+         and state = 'idle' and query like '%from orderstore.projections%'";
+    assert!(world.number(end).await > 0);
+    sqlx::raw_sql("rollback").execute(&mut other).await.unwrap();
+    let troubled = async || {
+        let progress = rebuild.progress();
+        assert_eq!(progress.last_error, None);
+        rebuild.is_finished()
+    };
+    eventually("done", troubled, |is_finished| *is_finished).await;
+    assert!(rebuild.finish().await.unwrap().projections[0].promoted);
+}
+
+#[tokio::test]
 async fn what_is_put_aside_is_nobody_elses_and_goes_with_a_cancelled_run() {
     let world = World::open().await;
     history(&world).await;
