@@ -158,6 +158,16 @@ static int action(int operation, int file) {
     return (int)control->action;
 }
 
+/* Whether an operation that is done whole or not at all is done. `errno` is set if not. */
+static int proceeds(int act) {
+    if (act == ACT_FAIL) {
+        errno = (int)control->error;
+        return 0;
+    }
+    if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+    return 1;
+}
+
 #define REAL(result, name, ...)                                       \
     static result (*real)(__VA_ARGS__);                               \
     if (!real) real = (result(*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name)
@@ -254,14 +264,12 @@ static int synced(int fd, long number) {
     int file = kind_of_fd(fd);
     if (file == FILE_NONE) return (int)syscall(number, fd);
     begin();
-    int act = action(OP_SYNC, file), result = 0;
-    if (act == ACT_FAIL) {
+    int act = action(OP_SYNC, file), result = -1;
+    if (!proceeds(act)) {
         /* As Linux does it: what was to be written counts as written, and will not be tried again. */
-        errno = (int)control->error;
         record('E', file, 0, 0, 0);
-        result = -1;
     } else {
-        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+        result = 0;
         if (control->real_sync) result = (int)syscall(number, fd);
         if (!result) record('S', file, 0, 0, 0);
         if (act == ACT_DIE_AFTER) die();
@@ -277,12 +285,8 @@ int ftruncate64(int fd, off64_t length) {
     int file = kind_of_fd(fd);
     if (file == FILE_NONE) return (int)syscall(SYS_ftruncate, fd, length);
     begin();
-    int act = action(OP_TRUNCATE, file), result;
-    if (act == ACT_FAIL) {
-        errno = (int)control->error;
-        result = -1;
-    } else {
-        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+    int act = action(OP_TRUNCATE, file), result = -1;
+    if (proceeds(act)) {
         struct stat found;
         if (control->space >= 0 && !fstat(fd, &found) && found.st_size > length)
             control->space += found.st_size - length;
@@ -300,12 +304,8 @@ int unlink(const char *path) {
     int file = kind(path);
     if (file == FILE_NONE) return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
     begin();
-    int act = action(OP_UNLINK, file), result;
-    if (act == ACT_FAIL) {
-        errno = (int)control->error;
-        result = -1;
-    } else {
-        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+    int act = action(OP_UNLINK, file), result = -1;
+    if (proceeds(act)) {
         struct stat found;
         if (control->space >= 0 && !stat(path, &found)) control->space += found.st_size;
         result = (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
@@ -321,12 +321,8 @@ int rename(const char *from, const char *to) {
     int file = kind(to);
     if (file == FILE_NONE) return (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
     begin();
-    int act = action(OP_UNLINK, file), result;
-    if (act == ACT_FAIL) {
-        errno = (int)control->error;
-        result = -1;
-    } else {
-        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+    int act = action(OP_UNLINK, file), result = -1;
+    if (proceeds(act)) {
         result = (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
         if (!result) record('N', file, (uint64_t)kind(from), 0, 0);
         if (act == ACT_DIE_AFTER) die();
@@ -343,12 +339,8 @@ static int opened(const char *path, int flags, mode_t mode) {
         return fd;
     }
     begin();
-    int act = action(OP_OPEN, file), fd;
-    if (act == ACT_FAIL) {
-        errno = (int)control->error;
-        fd = -1;
-    } else {
-        if (act == ACT_DIE_BEFORE || act == ACT_DIE_WITHIN) die();
+    int act = action(OP_OPEN, file), fd = -1;
+    if (proceeds(act)) {
         struct stat found;
         int is_new = (flags & O_CREAT) && stat(path, &found);
         fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
