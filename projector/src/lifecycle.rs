@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use crate::bookkeeping::{self, FLEET, GenerationId, Lock};
-use crate::compare::compare;
+use crate::compare::{Sums, compare};
 use crate::generation::Generation;
 use crate::lag::{self, Lag, Line};
 use crate::promotion::{self, Change, Way};
@@ -169,7 +169,7 @@ async fn compared(
 ) -> Result<Comparison, Error> {
     let context = Context::new(address.clone(), journal.clone(), Options::default());
     let projection = green.projection;
-    let comparison = compare(&context, projection, blue, green).await;
+    let comparison = compare(&context, projection, blue, green, Sums::OfGreen).await;
     comparison.map_err(|failure| Error::of(projection, failure))
 }
 

@@ -21,7 +21,7 @@ use super::progress::Compared;
 use super::run::{Part, Run};
 use crate::board::{Board, WorkerStatus};
 use crate::bookkeeping::{self, GenerationId, Lock};
-use crate::compare::compare;
+use crate::compare::{Sums, compare};
 use crate::failure::Failure;
 use crate::projection::Projection;
 use crate::projections::{With, with};
@@ -260,8 +260,9 @@ impl CatchUp<'_> {
     ) -> Result<Comparison, Failure> {
         let mut comparisons = 1;
         loop {
+            let green = self.part.generation;
             let comparison =
-                compare(&self.engine.context, P::NAME, blue, self.part.generation).await?;
+                compare(&self.engine.context, P::NAME, blue, green, Sums::OfGreen).await?;
             let too_many = comparison.differing() > allowed;
             if too_many || comparison.differing_at_most() <= allowed || comparisons == COMPARISONS {
                 return Ok(comparison);

@@ -35,7 +35,8 @@ pub struct Comparison {
     /// Whether tables that sum up over streams are among `tables`. They are if both generations
     /// were at the same position of the log.
     pub sums_compared: bool,
-    /// Each generation's sums (blue) against what its own rows add up to (green).
+    /// Each generation's sums (blue) against what its own rows add up to (green); those of the
+    /// generation that is there only if it was asked for a comparison, not for a promotion.
     pub sums: Vec<SumsComparison>,
 }
 

@@ -114,6 +114,8 @@ impl Projection for Fulfilments {
             quarantined boolean not null,
             memory jsonb
         );
+        -- Nobody looks for it.
+        alter table fulfilments alter memory set statistics 0;
     ";
     const INDEXES: &'static str = "
         alter table fulfilments add primary key (id);

@@ -48,6 +48,9 @@ pub(super) const TABLES: &str = r#"
         progress text collate "C" not null
     );
 
+    -- Nobody looks for them, and sorting samples of whole documents would be most of analysing.
+    alter table orders alter details set statistics 0, alter progress set statistics 0;
+
     create table order_lines (
         order_id uuid not null,
         line integer not null,
