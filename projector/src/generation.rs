@@ -32,6 +32,8 @@ pub(crate) struct Generation {
     pub(crate) number: i64,
     pub(crate) version: i32,
     pub(crate) state: String,
+    /// Whether it has the indexes that only readers need.
+    pub(crate) indexed: bool,
     slices: i16,
 }
 
@@ -268,6 +270,23 @@ pub(crate) async fn is_being_built(
         .await
 }
 
+/// Notes whether `generation` has the indexes that only readers need. Whether that was different.
+pub(crate) async fn note_indexed(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+    indexed: bool,
+) -> sqlx::Result<bool> {
+    const NOTE: &str = "update orderstore.projections set indexed = $3 \
+         where name = $1 and generation = $2 and indexed <> $3";
+    let noted = sqlx::query(NOTE)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .bind(indexed)
+        .execute(connection)
+        .await?;
+    Ok(noted.rows_affected() > 0)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Building,
@@ -307,8 +326,9 @@ async fn create(
         .bind(&schema)
         .execute(&mut *transaction)
         .await?;
-    sqlx::raw_sql(definition.tables).execute(&mut *transaction).await?;
-    sqlx::raw_sql(definition.indexes).execute(&mut *transaction).await?;
+    for part in [definition.tables, definition.keys, definition.indexes] {
+        sqlx::raw_sql(part).execute(&mut *transaction).await?;
+    }
     if state == State::Live {
         let closed = AssertSqlSafe(views::closed(definition.views));
         sqlx::raw_sql(closed).execute(&mut *transaction).await?;
@@ -342,7 +362,8 @@ pub(crate) async fn generations(
     connection: &mut PgConnection,
     projection: ProjectionName,
 ) -> sqlx::Result<Vec<Generation>> {
-    const GENERATIONS: &str = "select p.generation as number, p.version, p.state, p.slices \
+    const GENERATIONS: &str = "select p.generation as number, p.version, p.state, \
+         p.indexed, p.slices \
          from orderstore.projections p where p.name = $1 and p.state <> 'dropped' \
          order by p.generation desc";
     sqlx::query_as(GENERATIONS).bind(projection.as_str()).fetch_all(connection).await

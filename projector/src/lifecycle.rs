@@ -123,12 +123,12 @@ fn in_state<'a>(all: &'a [Generation], state: &str) -> Option<&'a Generation> {
     all.iter().find(|generation| generation.state == state)
 }
 
-/// What is still being done to a generation, if it is not filled yet.
+/// What is still being done to a generation, if it is not filled, or has not all its indexes.
 pub(crate) async fn unfinished_phase(
     connection: &mut PgConnection,
     id: GenerationId,
 ) -> Result<Option<String>, Error> {
-    const PHASE: &str = "select case when not coalesce(g.filled, false) \
+    const PHASE: &str = "select case when not coalesce(g.filled and p.indexed, false) \
              then coalesce(b.phase, 'waiting') end \
          from orderstore.projections p \
          left join orderstore.build_generations g \

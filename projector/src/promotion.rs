@@ -122,7 +122,7 @@ async fn try_change(
     way: Way,
 ) -> Result<Change, Failure> {
     const STATE: &str = "select generation from orderstore.projections \
-         where name = $1 and state = $2 for update";
+         where name = $1 and state = $2 and (indexed or state <> 'building') for update";
     let name = incoming.projection.as_str();
     let mut transaction = bookkeeping::durable(connection).await?;
     let session: i32 =

@@ -1,5 +1,5 @@
 //! From filled generations to live ones: ordinary workers fold what happened meanwhile, the new
-//! generation is compared with the live one, and readers are shown it.
+//! generation is compared with the live one, gets its indexes, and readers are shown it.
 //!
 //! Where a projector runs, its workers may be at the new generation already. Whoever it is, how far
 //! they are is in the checkpoints.
@@ -17,12 +17,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Engine, Outcome};
+use super::indexing::Index;
 use super::progress::Compared;
 use super::run::{Part, Run};
 use crate::board::{Board, WorkerStatus};
 use crate::bookkeeping::{self, GenerationId, Lock};
 use crate::compare::{Sums, compare};
 use crate::failure::Failure;
+use crate::generation::Generation;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::promotion::{self, Change, Way};
@@ -108,6 +110,7 @@ impl CatchUp<'_> {
         let (engine, generation) = (self.engine, self.part.generation);
         let context = &engine.context;
         let mut compared = false;
+        let mut refusal = None;
         let mut quarantining = None;
         let mut pause = BETWEEN_PROMOTIONS;
         loop {
@@ -116,27 +119,34 @@ impl CatchUp<'_> {
                 sleep(LOOK).await;
                 continue;
             }
-            if !self.run.promote {
-                let why = "it is not to be promoted";
-                self.wait_for_promotion(why, tracing::Level::INFO).await?;
-                return Ok(Outcome::Ready);
-            }
-            if !compared {
-                if let Some(why_not) = self.follows_fewer(workers.session().await?).await? {
+            if self.run.promote && !compared {
+                refusal = self.follows_fewer(workers.session().await?).await?;
+                if refusal.is_some() {
                     let one = quarantining.get_or_insert_with(Instant::now);
                     if one.elapsed() < LIVE_IS_AS_FAR {
                         sleep(LOOK).await;
                         continue;
                     }
-                    self.refuse(&why_not).await?;
-                    return Ok(Outcome::Ready);
-                }
-                if let Some(why_not) = self.differs::<P>(workers).await? {
-                    self.refuse(&why_not).await?;
-                    return Ok(Outcome::Ready);
+                } else {
+                    refusal = self.differs::<P>(workers).await?;
                 }
             }
             compared = true;
+            // Comparing needs none of them, and takes as long as everything else.
+            if !workers.generation::<P>().await?.indexed {
+                workers.rest().await;
+                self.index::<P>().await?;
+                continue;
+            }
+            if let Some(why_not) = &refusal {
+                self.refuse(why_not).await?;
+                return Ok(Outcome::Ready);
+            }
+            if !self.run.promote {
+                let why = "it is not to be promoted";
+                self.wait_for_promotion(why, tracing::Level::INFO).await?;
+                return Ok(Outcome::Ready);
+            }
             let tried = Instant::now();
             let (address, journal) = (&context.address, &context.journal);
             match promotion::change(address, journal, generation, Way::Forward).await {
@@ -154,6 +164,14 @@ impl CatchUp<'_> {
             }
             tokio::time::sleep_until(tried + pause).await;
         }
+    }
+
+    async fn index<P: Projection>(&self) -> Result<(), Failure> {
+        let Engine { context, options, right, indexing, .. } = self.engine;
+        // (It is never closed.)
+        let _turn = indexing.acquire().await;
+        let (generation, gentle) = (self.part.generation, options.gentle);
+        Index { context, right: *right, generation, gentle }.with::<P>().await
     }
 
     async fn refuse(&self, why: &str) -> Result<(), Failure> {
@@ -340,10 +358,14 @@ impl Workers<'_> {
         self.session().await
     }
 
+    async fn generation<P: Projection>(&mut self) -> Result<Generation, Failure> {
+        let number = self.generation.number;
+        let all = generation::generations(self.session_after_a_while().await?, P::NAME).await?;
+        all.into_iter().find(|it| it.number == number).ok_or(Failure::Lost)
+    }
+
     async fn take<P: Projection>(&mut self) -> Result<(), Failure> {
-        let all = generation::generations(self.session().await?, P::NAME).await?;
-        let this = all.into_iter().find(|it| it.number == self.generation.number);
-        let generation = this.ok_or(Failure::Lost)?;
+        let generation = self.generation::<P>().await?;
         let (context, patience) = (self.context, self.context.options.take_over_after);
         // What one of our workers holds, another of ours could take from it.
         for slice in generation.slices() {
@@ -371,9 +393,17 @@ impl Workers<'_> {
         Ok(())
     }
 
-    async fn end(mut self) {
+    /// Has them give back what they hold. Whoever keeps going afterwards begins with new ones.
+    async fn rest(&mut self) {
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}
+        self.stop = self.context.stop.child_token();
+        self.ours.clear();
+        self.taken = None;
+    }
+
+    async fn end(mut self) {
+        self.rest().await;
         if let Some(connection) = self.connection {
             // The server notices by itself, too.
             let _ = connection.close().await;

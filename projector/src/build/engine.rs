@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -69,7 +70,7 @@ impl Failure {
     }
 }
 
-/// So many generations are finished at the same time.
+/// So many generations are finished, or get their indexes, at the same time.
 const FINISHED_AT_ONCE: usize = 2;
 
 /// Carries out one run.
@@ -87,6 +88,8 @@ pub(crate) struct Engine {
     pub(super) users: TaskTracker,
     /// Whether those on the disk cannot be used.
     spoilt: bool,
+    /// Turns to make indexes.
+    pub(super) indexing: Semaphore,
 }
 
 /// How a run came to its end.
@@ -135,6 +138,7 @@ impl Engine {
             dealt: None,
             users: TaskTracker::new(),
             spoilt: false,
+            indexing: Semaphore::new(FINISHED_AT_ONCE),
         }))
     }
 

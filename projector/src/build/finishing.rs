@@ -1,6 +1,7 @@
-//! Makes a generation, whose rows are there, like any other: sums, keys, indexes, a checkpoint.
+//! Makes a generation, whose rows are there, one that workers can go on with: sums, keys, a checkpoint.
 //!
-//! All of it is one transaction: nobody ever finds half of it.
+//! All of it is one transaction: nobody ever finds half of it. What only readers need comes later
+//! (`indexing`).
 
 use futures::future::BoxFuture;
 use journal::{Journal, Position};
@@ -12,6 +13,7 @@ use super::run;
 use crate::bookkeeping::{self, GenerationId};
 use crate::database::Trouble;
 use crate::failure::Failure;
+use crate::generation;
 use crate::projection::Projection;
 use crate::projections::{Definition, With};
 use crate::quarantine::{self, Exceptions, attempt};
@@ -135,13 +137,14 @@ impl Finish<'_> {
         settings(&mut transaction, self.gentle).await?;
         drop_marks(&mut transaction).await?;
         sqlx::raw_sql(P::DERIVED).execute(&mut *transaction).await?;
-        sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
+        sqlx::raw_sql(P::KEYS).execute(&mut *transaction).await?;
         let exceptions = Exceptions::at_the_beginning(&mut transaction, P::NAME).await?;
         for stream in refused.iter().filter_map(|name| name.parse().ok()) {
             attempt::<P>(&mut transaction, journal, generation, &stream, &exceptions).await?;
         }
         wait_for_locks(&mut transaction).await?;
         bookkeeping::begin_after(&mut transaction, generation, end).await?;
+        generation::note_indexed(&mut transaction, generation, false).await?;
         run::fill(&mut transaction, generation, (events, rows, bytes)).await?;
         transaction.commit().await?;
         Ok(Finished::Filled { events: events.unsigned_abs(), rows: rows.unsigned_abs() })
@@ -155,10 +158,11 @@ impl Finish<'_> {
             let truncate = AssertSqlSafe(format!("truncate {table}"));
             sqlx::raw_sql(truncate).execute(&mut *transaction).await?;
         }
-        sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
+        sqlx::raw_sql(P::KEYS).execute(&mut *transaction).await?;
         wait_for_locks(&mut transaction).await?;
         quarantine::forget(&mut transaction, generation).await?;
         bookkeeping::begin_after(&mut transaction, generation, Position::START).await?;
+        generation::note_indexed(&mut transaction, generation, false).await?;
         run::fill(&mut transaction, generation, (0, 0, 0)).await?;
         transaction.commit().await?;
         Ok(Finished::Emptied)
@@ -176,7 +180,7 @@ impl Finish<'_> {
 
 /// (Servers that help to build an index have the priority that they were born with: none are asked to
 /// where others are to go first.)
-async fn settings(transaction: &mut PgConnection, gentle: bool) -> Result<(), Failure> {
+pub(super) async fn settings(transaction: &mut PgConnection, gentle: bool) -> Result<(), Failure> {
     const SETTINGS: &str = "select set_config('maintenance_work_mem', $1, true), \
          set_config('work_mem', $1, true), set_config('synchronous_commit', 'on', true), \
          set_config('max_parallel_maintenance_workers', $2, true)";

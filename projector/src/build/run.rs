@@ -30,9 +30,9 @@ codes! {
         Scan = "scan",
         /// Partitions are folded, and their rows copied into the tables.
         Fold = "fold",
-        /// Sums, keys and indexes are made.
+        /// Sums and keys are made.
         Finish = "finish",
-        /// What happened meanwhile is folded, and the generations are compared and promoted.
+        /// What happened meanwhile is folded, and the generations are compared, indexed and promoted.
         CatchUp = "catch-up",
         /// The generations are as far as the live ones, and wait for somebody to promote them.
         Ready = "ready",
@@ -63,7 +63,7 @@ pub(crate) struct Run {
 pub(crate) struct Part {
     pub(crate) generation: GenerationId,
     pub(crate) version: i32,
-    /// Whether all rows, keys and indexes are there.
+    /// Whether all rows and keys are there.
     pub(crate) filled: bool,
     /// Whether nobody has promoted or dropped it yet.
     pub(crate) building: bool,
@@ -335,7 +335,7 @@ pub(crate) async fn pause(
     sqlx::query(PAUSE).bind(id).bind(epoch).bind(error).execute(connection).await.map(drop)
 }
 
-/// Notes that `generation` is filled: from now on it is like any other.
+/// Notes that `generation` is filled: from now on workers may go on with it.
 pub(crate) async fn fill(
     connection: &mut PgConnection,
     generation: GenerationId,

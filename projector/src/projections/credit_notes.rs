@@ -111,10 +111,12 @@ impl Projection for CreditNotes {
             unit_price_minor bigint not null
         );
     "#;
-    const INDEXES: &'static str = "
+    const KEYS: &'static str = "
         alter table credit_notes add primary key (id);
-        create index credit_notes_issued_at on credit_notes (issued_at, id);
         alter table credit_note_lines add primary key (credit_note_id, line);
+    ";
+    const INDEXES: &'static str = "
+        create index credit_notes_issued_at on credit_notes (issued_at, id);
     ";
     const ROWS: &'static [Table] = &[CreditNoteRow::TABLE, CreditLineRow::TABLE];
     const VIEWS: &'static str = "

@@ -58,8 +58,10 @@ impl Projection for Disputes {
             quarantined boolean not null
         );
     ";
-    const INDEXES: &'static str = "
+    const KEYS: &'static str = "
         alter table disputes add primary key (id);
+    ";
+    const INDEXES: &'static str = "
         create index disputes_order on disputes (order_id) where chargebacks > 0;
     ";
     // Every payment has a row, because a row is also how far its stream has been folded. Readers

@@ -117,8 +117,10 @@ impl Projection for Fulfilments {
         -- Nobody looks for it.
         alter table fulfilments alter memory set statistics 0;
     ";
-    const INDEXES: &'static str = "
+    const KEYS: &'static str = "
         alter table fulfilments add primary key (id);
+    ";
+    const INDEXES: &'static str = "
         create index fulfilments_order on fulfilments (order_id, started_at, id);
         create index fulfilments_started_at on fulfilments (started_at, id);
         create index fulfilments_unfinished on fulfilments (status, started_at, id)

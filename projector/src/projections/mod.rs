@@ -30,6 +30,7 @@ pub(crate) struct Definition {
     pub(crate) name: ProjectionName,
     pub(crate) version: i32,
     pub(crate) tables: &'static str,
+    pub(crate) keys: &'static str,
     pub(crate) indexes: &'static str,
     pub(crate) views: &'static str,
 }
@@ -54,6 +55,7 @@ impl Definition {
             name: P::NAME,
             version: P::VERSION,
             tables: P::TABLES,
+            keys: P::KEYS,
             indexes: P::INDEXES,
             views: P::VIEWS,
         }

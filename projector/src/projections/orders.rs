@@ -104,6 +104,7 @@ impl Projection for Orders {
     const NAME: ProjectionName = ProjectionName::Orders;
     const VERSION: i32 = 5;
     const TABLES: &'static str = tables::TABLES;
+    const KEYS: &'static str = tables::KEYS;
     const INDEXES: &'static str = tables::INDEXES;
     const DERIVED: &'static str = concatcp!(customers::DERIVED, sales::DERIVED);
     const VIEWS: &'static str = tables::VIEWS;

@@ -62,8 +62,10 @@ impl Projection for Payments {
         -- Nobody looks for them.
         alter table payments alter movements set statistics 0;
     ";
-    const INDEXES: &'static str = "
+    const KEYS: &'static str = "
         alter table payments add primary key (id);
+    ";
+    const INDEXES: &'static str = "
         create index payments_order on payments (order_id, status);
         create index payments_expiry on payments (expires_at) where status = 'authorised';
     ";

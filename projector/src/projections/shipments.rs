@@ -98,8 +98,10 @@ impl Projection for Shipments {
         -- Nobody looks for them.
         alter table shipments alter parcels set statistics 0;
     "#;
-    const INDEXES: &'static str = "
+    const KEYS: &'static str = "
         alter table shipments add primary key (id);
+    ";
+    const INDEXES: &'static str = "
         create index shipments_order on shipments (order_id, status);
     ";
     const ROWS: &'static [Table] = &[ShipmentRow::TABLE];

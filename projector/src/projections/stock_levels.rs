@@ -122,6 +122,7 @@ impl Projection for StockLevels {
     const NAME: ProjectionName = ProjectionName::StockLevels;
     const VERSION: i32 = 2;
     const TABLES: &'static str = tables::TABLES;
+    const KEYS: &'static str = tables::KEYS;
     const INDEXES: &'static str = tables::INDEXES;
     const VIEWS: &'static str = tables::VIEWS;
     const ROWS: &'static [Table] =

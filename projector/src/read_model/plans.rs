@@ -80,6 +80,7 @@ async fn filled(cluster: &Cluster) -> sqlx::Result<PgConnection> {
         .execute(&mut connection)
         .await?;
     sqlx::raw_sql(Orders::TABLES).execute(&mut connection).await?;
+    sqlx::raw_sql(Orders::KEYS).execute(&mut connection).await?;
     sqlx::raw_sql(Orders::INDEXES).execute(&mut connection).await?;
     sqlx::raw_sql(Orders::VIEWS).execute(&mut connection).await?;
     let statuses: Vec<_> = OrderStatus::ALL.iter().map(|status| status.as_str()).collect();

@@ -13,6 +13,7 @@ mod continuity;
 mod customers;
 mod exceptions;
 mod generations;
+mod indexes;
 mod openings;
 mod orders;
 mod past;

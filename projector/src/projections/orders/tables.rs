@@ -148,9 +148,22 @@ pub(super) const TABLES: &str = r#"
     );
 "#;
 
-pub(super) const INDEXES: &str = "
+pub(super) const KEYS: &str = "
     alter table orders add primary key (id);
     create unique index orders_number on orders (number) where number is not null;
+    -- The first and the last order of a customer are looked up when one of theirs goes.
+    create index orders_customer on orders (customer, placed_at, id) where customer is not null;
+    alter table order_lines add primary key (order_id, line);
+    alter table order_timeline add primary key (order_id, revision);
+    alter table returns add primary key (order_id, id);
+    alter table fulfilment_orders add primary key (id);
+    create index fulfilment_orders_order on fulfilment_orders (order_id);
+    alter table customers add primary key (id);
+    create index customers_customer on customers (customer);
+    alter table sales_by_day add primary key (day, sku, channel, currency, kind);
+";
+
+pub(super) const INDEXES: &str = "
     create index orders_external_reference on orders (channel, external_reference)
         where external_reference is not null;
     create index orders_placed_at on orders (placed_at, id);
@@ -161,31 +174,22 @@ pub(super) const INDEXES: &str = "
     create index orders_fulfilment_status on orders (fulfilment_status, placed_at, id);
     create index orders_return_status on orders (return_status, placed_at, id)
         where return_status <> 'none';
-    create index orders_customer on orders (customer, placed_at, id) where customer is not null;
     create index orders_on_hold on orders (placed_at, id) where on_hold;
     create index orders_tags on orders using gin (tags) where tags <> '{}';
     -- Imported with a time of placing that was still to come.
     create index orders_placed_ahead on orders (placed_at, id) where placed_at > recorded_at;
-    alter table order_lines add primary key (order_id, line);
     create index order_lines_sku on order_lines (sku, order_id);
-    alter table order_timeline add primary key (order_id, revision);
     create index order_timeline_recorded_at on order_timeline (recorded_at, order_id);
     -- Where an order became somebody's.
     create index order_timeline_customer on order_timeline (customer, order_id)
         where customer is not null
         and event_type in ('order-placed', 'order-customer-attached');
-    alter table returns add primary key (order_id, id);
     create index returns_requested_at on returns (requested_at, id);
     create index returns_status on returns (status, requested_at, id);
-    alter table fulfilment_orders add primary key (id);
-    create index fulfilment_orders_order on fulfilment_orders (order_id);
     create index fulfilment_orders_location on fulfilment_orders (location, status, placed_at, id);
     create index fulfilment_orders_status on fulfilment_orders (status, placed_at, id);
-    alter table customers add primary key (id);
-    create index customers_customer on customers (customer);
     create index customers_last_order_at on customers (last_order_at, id);
     create index customers_spent on customers (spent_minor, id);
-    alter table sales_by_day add primary key (day, sku, channel, currency, kind);
     create index sales_by_day_sku on sales_by_day (sku, day);
 ";
 

@@ -48,11 +48,14 @@ pub(super) const TABLES: &str = r#"
     );
 "#;
 
-pub(super) const INDEXES: &str = "
+pub(super) const KEYS: &str = "
     alter table stock_levels add primary key (sku);
-    create index stock_levels_level on stock_levels (level, sku) where level <> 'enough';
     alter table stock_locations add primary key (sku, location);
     alter table stock_movements add primary key (sku, revision, part);
+";
+
+pub(super) const INDEXES: &str = "
+    create index stock_levels_level on stock_levels (level, sku) where level <> 'enough';
     create index stock_movements_location on stock_movements (sku, location, revision, part);
 ";
 
