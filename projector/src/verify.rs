@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::bookkeeping::GenerationId;
 use crate::compare::{TableComparison, as_text};
+use crate::lifecycle::unfinished_phase;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::worker::Context;
@@ -185,8 +186,9 @@ pub async fn verify(
 /// Verifies the live generation of one projection.
 ///
 /// # Errors
-/// [`Error::OtherVersion`] when it is not of this build: only the build that made it can tell. When
-/// the database or the event store cannot be reached.
+/// [`Error::OtherVersion`] when it is not of this build: only the build that made it can tell;
+/// [`Error::StillBuilding`] when there is none yet, because the first one is being built. When the
+/// database or the event store cannot be reached.
 pub async fn verify_one(
     database_url: &str,
     journal: Journal,
@@ -211,11 +213,19 @@ impl With for One {
             let Self { context, options } = self;
             let mut connection = database::connect(&context.address).await?;
             let all = generation::generations(&mut connection, P::NAME).await?;
+            let in_state = |state| all.iter().find(|generation| generation.state == state);
+            let id = |number| GenerationId { projection: P::NAME, number };
+            let live = in_state("live");
+            if let (None, Some(first)) = (live, in_state("building"))
+                && let Some(phase) = unfinished_phase(&mut connection, id(first.number)).await?
+            {
+                let generation = first.number;
+                return Err(Error::StillBuilding { projection: P::NAME, generation, phase });
+            }
             connection.close().await?;
-            let live = all.iter().find(|generation| generation.state == "live");
             let live = live.filter(|live| live.version == P::VERSION);
             let live = live.ok_or(Error::OtherVersion { projection: P::NAME })?;
-            let id = GenerationId { projection: P::NAME, number: live.number };
+            let id = id(live.number);
             let run = Run::<P>::begin(context, options, id).await;
             let verified = async { run?.carry_out().await }.await;
             verified.map_err(|failure| Error::of(P::NAME, failure))

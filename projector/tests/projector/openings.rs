@@ -1,6 +1,6 @@
 //! How readers come to see the first generation of a projection.
 
-use projector::{ProjectionName, Rebuild, RebuildOptions, read_model};
+use projector::{Error, ProjectionName, Rebuild, RebuildOptions, VerifyOptions, read_model};
 use sqlx::Executor;
 use tempfile::TempDir;
 
@@ -51,6 +51,22 @@ async fn a_first_generation_is_not_seen_before_it_is_complete() {
     let all = i64::try_from(ProjectionName::ALL.len()).unwrap();
     assert_eq!(world.number(generations).await, all);
     projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_generation_that_is_being_built_is_not_verified() {
+    let world = World::open().await;
+    many_receipts(&world).await;
+    let folder = TempDir::new().unwrap();
+    let options = RebuildOptions {
+        spill_dir: folder.path().to_owned(),
+        ..RebuildOptions::from(World::options())
+    };
+    let names = [ProjectionName::StockLevels];
+    drop(Rebuild::start(&world.url, world.journal.clone(), &names, options).await.unwrap());
+    let options = VerifyOptions::default();
+    let verified = projector::verify(&world.url, world.journal.clone(), &names, options).await;
+    assert!(matches!(verified, Err(Error::StillBuilding { .. })), "{verified:?}");
 }
 
 #[tokio::test]

@@ -65,7 +65,11 @@ fn say_plan(plan: &Planned) {
         ]);
     }
     to_the_right(&mut table, 1..7);
-    say_table(&table);
+    if plan.projections.is_empty() {
+        say("Nothing is live yet.");
+    } else {
+        say_table(&table);
+    }
     say("");
     let mut table = facts();
     let events = plan.events.map_or_else(String::new, |events| format!("{events} events, "));
