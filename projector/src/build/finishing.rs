@@ -193,7 +193,7 @@ pub(super) async fn settings(transaction: &mut PgConnection, gentle: bool) -> Re
 }
 
 /// From here on locks are waited for however long: giving up would throw all indexes away.
-async fn wait_for_locks(transaction: &mut PgConnection) -> Result<(), Failure> {
+pub(super) async fn wait_for_locks(transaction: &mut PgConnection) -> Result<(), Failure> {
     sqlx::query("set local lock_timeout = 0").execute(transaction).await?;
     Ok(())
 }

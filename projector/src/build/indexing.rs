@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnection;
 use tokio::time::sleep;
 
 use super::copying::{self, Right};
-use super::finishing::settings;
+use super::finishing::{settings, wait_for_locks};
 use crate::bookkeeping::{self, GenerationId, Hold, Move};
 use crate::failure::Failure;
 use crate::fold::Tally;
@@ -57,6 +57,7 @@ impl Index<'_> {
 
     async fn transact<P: Projection>(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let mut transaction = copying::begin(connection, self.right, self.generation).await?;
+        wait_for_locks(&mut transaction).await?;
         if generation::note_indexed(&mut transaction, self.generation, true).await? {
             settings(&mut transaction, self.gentle).await?;
             sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
