@@ -90,7 +90,7 @@ pub(crate) enum Sums {
     OfGreen,
 }
 
-/// Compares `blue` with `green`, which must both be there and have all their indexes.
+/// Compares `blue` with `green`, which must both be there and have their keys.
 ///
 /// # Errors
 /// [`Failure::Lost`] when one of them is not there.

@@ -270,21 +270,21 @@ pub(crate) async fn is_being_built(
         .await
 }
 
-/// Notes whether `generation` has the indexes that only readers need. Whether that was different.
+/// Notes whether `generation` has the indexes that only readers need.
 pub(crate) async fn note_indexed(
     connection: &mut PgConnection,
     generation: GenerationId,
     indexed: bool,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<()> {
     const NOTE: &str = "update orderstore.projections set indexed = $3 \
-         where name = $1 and generation = $2 and indexed <> $3";
-    let noted = sqlx::query(NOTE)
+         where name = $1 and generation = $2";
+    sqlx::query(NOTE)
         .bind(generation.projection.as_str())
         .bind(generation.number)
         .bind(indexed)
         .execute(connection)
-        .await?;
-    Ok(noted.rows_affected() > 0)
+        .await
+        .map(drop)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,6 +367,18 @@ pub(crate) async fn generations(
          from orderstore.projections p where p.name = $1 and p.state <> 'dropped' \
          order by p.generation desc";
     sqlx::query_as(GENERATIONS).bind(projection.as_str()).fetch_all(connection).await
+}
+
+/// One of them.
+///
+/// # Errors
+/// [`Failure::Lost`] when it is not there any more.
+pub(crate) async fn one(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+) -> Result<Generation, Failure> {
+    let all = generations(connection, generation.projection).await?;
+    all.into_iter().find(|it| it.number == generation.number).ok_or(Failure::Lost)
 }
 
 /// Whether the log has nothing of `category` after `from` and up to `to`, of those streams that

@@ -133,7 +133,7 @@ impl CatchUp<'_> {
             }
             compared = true;
             // Comparing needs none of them, and takes as long as everything else.
-            if !workers.generation::<P>().await?.indexed {
+            if !workers.generation().await?.indexed {
                 workers.rest().await;
                 self.index::<P>().await?;
                 continue;
@@ -358,14 +358,14 @@ impl Workers<'_> {
         self.session().await
     }
 
-    async fn generation<P: Projection>(&mut self) -> Result<Generation, Failure> {
-        let number = self.generation.number;
-        let all = generation::generations(self.session_after_a_while().await?, P::NAME).await?;
-        all.into_iter().find(|it| it.number == number).ok_or(Failure::Lost)
+    /// The generation as it is now.
+    async fn generation(&mut self) -> Result<Generation, Failure> {
+        let generation = self.generation;
+        generation::one(self.session_after_a_while().await?, generation).await
     }
 
     async fn take<P: Projection>(&mut self) -> Result<(), Failure> {
-        let generation = self.generation::<P>().await?;
+        let generation = self.generation().await?;
         let (context, patience) = (self.context, self.context.options.take_over_after);
         // What one of our workers holds, another of ours could take from it.
         for slice in generation.slices() {

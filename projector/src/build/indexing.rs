@@ -22,7 +22,7 @@ use crate::projections::With;
 use crate::worker::Context;
 use crate::{calls, database, generation};
 
-/// Makes the indexes of one generation. Doing it again changes nothing.
+/// Makes the indexes of one generation, which has none of them.
 pub(super) struct Index<'a> {
     pub(super) context: &'a Context,
     pub(super) right: Right,
@@ -50,18 +50,20 @@ impl Index<'_> {
             made = making => made,
             failure = slices.keep(self.context.options.heartbeat) => Err(failure),
         };
-        slices.give_back().await?;
+        let given_back = slices.give_back().await;
+        // What went wrong first says more.
         made?;
+        given_back?;
         Ok(connection.close().await?)
     }
 
     async fn transact<P: Projection>(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let mut transaction = copying::begin(connection, self.right, self.generation).await?;
         wait_for_locks(&mut transaction).await?;
-        if generation::note_indexed(&mut transaction, self.generation, true).await? {
-            settings(&mut transaction, self.gentle).await?;
-            sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
-        }
+        settings(&mut transaction, self.gentle).await?;
+        sqlx::raw_sql(P::INDEXES).execute(&mut *transaction).await?;
+        // Last, because it locks what others look up or want to drop.
+        generation::note_indexed(&mut transaction, self.generation, true).await?;
         Ok(transaction.commit().await?)
     }
 }
@@ -77,12 +79,11 @@ impl Slices {
     /// Takes them from whoever has them, after what they are writing.
     async fn take(context: &Context, generation: GenerationId) -> Result<Self, Failure> {
         let mut connection = database::connect(&context.address).await?;
-        let all = generation::generations(&mut connection, generation.projection).await?;
-        let this = all.into_iter().find(|it| it.number == generation.number);
+        let this = generation::one(&mut connection, generation).await?;
         // Our own workers must not take them back.
         let holder = ids::new_id();
         let mut holds = vec![];
-        for slice in this.ok_or(Failure::Lost)?.slices() {
+        for slice in this.slices() {
             let taken =
                 bookkeeping::acquire(&mut connection, generation, slice, holder, Duration::ZERO);
             holds.push(taken.await?.ok_or(Failure::Lost)?);
@@ -90,7 +91,7 @@ impl Slices {
         Ok(Self { connection, generation, holds })
     }
 
-    /// Shows signs of life for as long as it is waited for, which is why it comes to an end.
+    /// Shows signs of life every `heartbeat`, so that nobody takes them over. Ends only when that fails.
     async fn keep(&mut self, heartbeat: Duration) -> Failure {
         loop {
             for hold in &self.holds {

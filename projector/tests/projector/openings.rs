@@ -23,6 +23,16 @@ async fn movements(world: &World) -> i64 {
     world.number("select count(*) from read_model.stock_movements").await
 }
 
+const STOCK: [ProjectionName; 1] = [ProjectionName::StockLevels];
+
+async fn rebuild_of_stock(world: &World, folder: &TempDir) -> Rebuild {
+    let options = RebuildOptions {
+        spill_dir: folder.path().to_owned(),
+        ..RebuildOptions::from(World::options())
+    };
+    Rebuild::start(&world.url, world.journal.clone(), &STOCK, options).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_first_generation_is_not_seen_before_it_is_complete() {
     let world = World::open().await;
@@ -58,14 +68,9 @@ async fn a_first_generation_that_is_being_built_is_not_verified() {
     let world = World::open().await;
     many_receipts(&world).await;
     let folder = TempDir::new().unwrap();
-    let options = RebuildOptions {
-        spill_dir: folder.path().to_owned(),
-        ..RebuildOptions::from(World::options())
-    };
-    let names = [ProjectionName::StockLevels];
-    drop(Rebuild::start(&world.url, world.journal.clone(), &names, options).await.unwrap());
-    let options = VerifyOptions::default();
-    let verified = projector::verify(&world.url, world.journal.clone(), &names, options).await;
+    drop(rebuild_of_stock(&world, &folder).await);
+    let (journal, options) = (world.journal.clone(), VerifyOptions::default());
+    let verified = projector::verify(&world.url, journal, &STOCK, options).await;
     assert!(matches!(verified, Err(Error::StillBuilding { .. })), "{verified:?}");
 }
 
@@ -85,13 +90,7 @@ async fn a_rebuild_of_what_nobody_has_seen_fills_the_first_generation() {
     let world = World::open().await;
     many_receipts(&world).await;
     let folder = TempDir::new().unwrap();
-    let options = RebuildOptions {
-        spill_dir: folder.path().to_owned(),
-        ..RebuildOptions::from(World::options())
-    };
-    let names = [ProjectionName::StockLevels];
-    let rebuild = Rebuild::start(&world.url, world.journal.clone(), &names, options).await.unwrap();
-    let report = rebuild.finish().await.unwrap();
+    let report = rebuild_of_stock(&world, &folder).await.finish().await.unwrap();
     assert!(report.promoted, "{report:?}");
     assert_eq!(movements(&world).await, i64::from(MANY));
     let first = "select generation from orderstore.projections \

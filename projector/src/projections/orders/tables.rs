@@ -157,6 +157,7 @@ pub(super) const KEYS: &str = "
     alter table order_timeline add primary key (order_id, revision);
     alter table returns add primary key (order_id, id);
     alter table fulfilment_orders add primary key (id);
+    -- Its rows are looked up by order when they are compared, verified or healed.
     create index fulfilment_orders_order on fulfilment_orders (order_id);
     alter table customers add primary key (id);
     create index customers_customer on customers (customer);
