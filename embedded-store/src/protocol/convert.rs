@@ -6,19 +6,16 @@ use bytes::Bytes;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::messages::read::RecordedEvent;
 use super::messages::shared::{
-    self, AllStreamPosition, MetadataEntry, StreamIdentifier, Timestamp, uuid::Structured,
-    uuid::Value,
+    self, AllStreamPosition, StreamIdentifier, Timestamp, uuid::Structured, uuid::Value,
 };
 use super::messages::write::{self, ExpectedRevision, ProposedMessage};
 use super::status;
-use crate::event::{Proposed, Recorded};
+use crate::event::Proposed;
 use crate::semantics::append::Expected;
 use crate::semantics::names;
 
 const JSON: &str = "application/json";
-const BINARY: &str = "application/octet-stream";
 
 const TICKS_PER_SECOND: u64 = 10_000_000;
 
@@ -133,31 +130,4 @@ pub(super) fn uuid_as_numbers(id: Uuid) -> shared::Uuid {
         least_significant_bits: low.cast_signed(),
     };
     shared::Uuid { value: Some(Value::Structured(value)) }
-}
-
-/// An event of the log, with its id in the form that the client asked for.
-pub(super) fn recorded(event: &Recorded, id_as_text: bool) -> RecordedEvent {
-    let id = if id_as_text { uuid_as_text(event.id) } else { uuid_as_numbers(event.id) };
-    RecordedEvent {
-        id: Some(id),
-        stream_identifier: Some(identifier(&event.stream)),
-        stream_revision: event.revision,
-        prepare_position: event.position,
-        commit_position: event.position,
-        metadata: event_properties(&event.kind, event.is_json, event.created),
-        custom_metadata: event.metadata.clone(),
-        data: event.data.clone(),
-    }
-}
-
-/// The properties that the protocol keeps beside an event.
-fn event_properties(kind: &str, is_json: bool, created: u64) -> Vec<MetadataEntry> {
-    let content_type = if is_json { JSON } else { BINARY };
-    let entry =
-        |key: &'static str, value| MetadataEntry { key: Bytes::from_static(key.as_bytes()), value };
-    vec![
-        entry("type", Bytes::copy_from_slice(kind.as_bytes())),
-        entry("content-type", Bytes::from_static(content_type.as_bytes())),
-        entry("created", Bytes::from(created.to_string())),
-    ]
 }

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::messages::read::{
     AllOptions, Amount, Checkpoint, Content, Direction as WireDirection, EventPosition, FilterOn,
     FilterOptions, Filtering, FromPosition, FromRevision, Options, Reached as WireReached,
-    ReadEvent, ReadReq, ReadResp, RecordedEvent, Source, StreamNotFound, StreamOptions,
-    SubscriptionConfirmation, UuidForm, Window,
+    ReadEvent, ReadReq, ReadResp, Source, StreamNotFound, StreamOptions, SubscriptionConfirmation,
+    UuidForm, Window,
 };
+use super::messages::recorded::RecordedEvent;
 use super::messages::shared::AllStreamPosition;
 use super::service::Responses;
 use super::{Context, convert, status};
@@ -231,7 +232,7 @@ impl Session {
         let messages = page.into_iter().map(|output| {
             let content = match output {
                 Output::Event(event) if self.resolves(&event) => {
-                    self.link(&event, linked.next().flatten().as_deref())
+                    self.link(&event, linked.next().flatten().as_ref())
                 }
                 Output::Event(event) => self.event(&event),
                 Output::Checkpoint(position) => Content::Checkpoint(Checkpoint {
@@ -291,7 +292,7 @@ impl Session {
         Ok(linked)
     }
 
-    fn event(&self, event: &Recorded) -> Content {
+    fn event(&self, event: &Arc<Recorded>) -> Content {
         Content::Event(ReadEvent {
             event: Some(self.recorded(event)),
             link: None,
@@ -299,7 +300,7 @@ impl Session {
         })
     }
 
-    fn link(&self, link: &Recorded, target: Option<&Recorded>) -> Content {
+    fn link(&self, link: &Arc<Recorded>, target: Option<&Arc<Recorded>>) -> Content {
         Content::Event(ReadEvent {
             event: target.map(|event| self.recorded(event)),
             link: Some(self.recorded(link)),
@@ -307,7 +308,7 @@ impl Session {
         })
     }
 
-    fn recorded(&self, event: &Recorded) -> RecordedEvent {
-        convert::recorded(event, !self.ids_as_numbers)
+    fn recorded(&self, event: &Arc<Recorded>) -> RecordedEvent {
+        RecordedEvent::of(event, !self.ids_as_numbers)
     }
 }

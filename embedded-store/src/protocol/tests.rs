@@ -214,7 +214,7 @@ async fn a_read_of_the_log_can_be_filtered_in_both_directions() {
             .into_iter()
             .map(|content| {
                 let Content::Event(event) = content else { panic!("{content:?}") };
-                event.event.unwrap().stream_identifier.unwrap().stream_name
+                event.event.unwrap().read.stream_identifier.unwrap().stream_name
             })
             .collect();
         assert_eq!(streams, expected);
@@ -299,7 +299,7 @@ async fn who_subscribes_at_the_largest_position_subscribes_at_the_end() {
         wire.append("s", vec![event(number)]).await.unwrap();
         let next = messages.message().await.unwrap().unwrap().content.unwrap();
         let Content::Event(next) = next else { panic!("{next:?}") };
-        assert_eq!(next.event.unwrap().stream_revision, u64::try_from(number).unwrap() - 1);
+        assert_eq!(next.event.unwrap().read.stream_revision, u64::try_from(number).unwrap() - 1);
     }
 }
 

@@ -25,6 +25,11 @@ mod subscribing;
 mod web;
 mod wire;
 
+/// What the messages are made of.
+#[expect(dead_code, reason = "the server's, of which the tests use little")]
+#[path = "../../src/event.rs"]
+mod event;
+
 /// The messages of the protocol, for clients that the official one could not be.
 #[expect(dead_code, reason = "the server's, of which the tests send a few")]
 #[path = "../../src/protocol/messages/mod.rs"]

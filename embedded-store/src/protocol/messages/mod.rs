@@ -6,6 +6,7 @@ pub(crate) mod monitoring;
 pub(crate) mod operations;
 pub(crate) mod persistent;
 pub(crate) mod read;
+pub(crate) mod recorded;
 pub(crate) mod shared;
 pub(crate) mod users;
 pub(crate) mod write;

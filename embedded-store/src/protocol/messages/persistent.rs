@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::read::{FilterOptions, RecordedEvent, UuidOption};
+use super::read::{FilterOptions, UuidOption};
+use super::recorded::RecordedEvent;
 use super::shared::{AllStreamPosition, StreamIdentifier, Uuid};
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -79,7 +80,6 @@ pub(crate) struct ReadResp {
     pub(crate) content: Option<ReadAnswer>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly every message is an event")]
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum ReadAnswer {
     #[prost(message, tag = "1")]

@@ -1,8 +1,7 @@
 //! `event_store.client.streams`: the messages of `Read`.
 
-use bytes::Bytes;
-
-use super::shared::{AllStreamPosition, MetadataEntry, StreamIdentifier, Timestamp, Uuid};
+use super::recorded::RecordedEvent;
+use super::shared::{AllStreamPosition, StreamIdentifier, Timestamp};
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct ReadReq {
@@ -156,7 +155,6 @@ pub(crate) struct ReadResp {
     pub(crate) content: Option<Content>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly every message is an event")]
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub(crate) enum Content {
     #[prost(message, tag = "1")]
@@ -232,24 +230,4 @@ pub(crate) enum EventPosition {
     CommitPosition(u64),
     #[prost(message, tag = "4")]
     NoPosition(()),
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(crate) struct RecordedEvent {
-    #[prost(message, optional, tag = "1")]
-    pub(crate) id: Option<Uuid>,
-    #[prost(message, optional, tag = "2")]
-    pub(crate) stream_identifier: Option<StreamIdentifier>,
-    #[prost(uint64, tag = "3")]
-    pub(crate) stream_revision: u64,
-    #[prost(uint64, tag = "4")]
-    pub(crate) prepare_position: u64,
-    #[prost(uint64, tag = "5")]
-    pub(crate) commit_position: u64,
-    #[prost(message, repeated, tag = "6")]
-    pub(crate) metadata: Vec<MetadataEntry>,
-    #[prost(bytes = "bytes", tag = "7")]
-    pub(crate) custom_metadata: Bytes,
-    #[prost(bytes = "bytes", tag = "8")]
-    pub(crate) data: Bytes,
 }

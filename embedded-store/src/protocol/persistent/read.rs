@@ -11,7 +11,8 @@ use super::super::messages::persistent::{
     Ack, Count, EventPosition, Nack, NackAction, ReadAnswer, ReadContent, ReadEvent, ReadOptions,
     ReadReq, ReadResp, SubscriptionConfirmation, read_options,
 };
-use super::super::messages::read::{RecordedEvent, UuidForm};
+use super::super::messages::read::UuidForm;
+use super::super::messages::recorded::RecordedEvent;
 use super::super::messages::shared;
 use super::super::service::Responses;
 use super::super::{Context, convert, status};
@@ -224,7 +225,7 @@ impl Consumer {
         self.context.may_follow(&self.headers, &event.stream).await
     }
 
-    fn recorded(&self, event: &Recorded) -> RecordedEvent {
-        convert::recorded(event, self.ids_as_text)
+    fn recorded(&self, event: &Arc<Recorded>) -> RecordedEvent {
+        RecordedEvent::of(event, self.ids_as_text)
     }
 }

@@ -191,7 +191,7 @@ async fn ids_come_as_numbers_to_those_who_ask_for_them() {
     store.add(&stream, vec![event(7)]).await;
     let said = bare.read(first(&stream, FromRevision::Start(()), 1)).await.unwrap();
     let Content::Event(read) = &said[0] else { panic!("{said:?}") };
-    let id = read.event.as_ref().unwrap().id.as_ref().unwrap();
+    let id = read.event.as_ref().unwrap().read.id.as_ref().unwrap();
     assert!(matches!(&id.value, Some(Value::Structured(id)) if id.least_significant_bits == 7));
 }
 

@@ -202,7 +202,7 @@ async fn ids_come_in_the_form_that_was_asked_for() {
         assert_eq!(confirmation.subscription_id, "s::g");
         let Ok(ReadAnswer::Event(event)) = consumer.next().await else { panic!("no event") };
         assert_eq!(event.count, Some(Count::RetryCount(i32::try_from(retries).unwrap())));
-        let id = event.event.unwrap().id.unwrap();
+        let id = event.event.unwrap().read.id.unwrap();
         assert_eq!(matches!(id.value, Some(Value::String(_))), wants_text);
     }
 }
