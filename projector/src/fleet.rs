@@ -120,10 +120,12 @@ pub(crate) async fn leave(connection: &mut PgConnection, holder: Uuid) -> sqlx::
     sqlx::query(LEAVE).bind(holder).bind(FLEET).execute(connection).await.map(drop)
 }
 
-/// The slices of all generations that this build can work on.
+/// The slices of all generations that this build can work on; of those that nobody sees yet only the
+/// ones `to_fold`, and those that somebody has begun to.
 pub(crate) async fn posts(
     connection: &mut PgConnection,
     context: &Context,
+    to_fold: &[GenerationId],
 ) -> Result<Vec<Post>, Failure> {
     // What a bulk build fills is like any other generation once it is filled.
     const POSTS: &str = concatcp!(
@@ -132,13 +134,21 @@ pub(crate) async fn posts(
         " as free \
          from orderstore.projections p join orderstore.checkpoints c \
          on c.projection = p.name and c.generation = p.generation \
-         where p.state in ('live', 'previous') and p.opened \
+         where p.state in ('live', 'previous') and (p.opened \
+             or (p.name, p.generation) in (select * from unnest($2::text[], $3::bigint[])) \
+             or exists (select from orderstore.checkpoints begun \
+                 where begun.projection = p.name and begun.generation = p.generation \
+                 and begun.epoch > 0)) \
          or p.state = 'building' and exists (select from orderstore.build_generations b \
              where b.projection = p.name and b.generation = p.generation and b.filled) \
          order by p.name, p.generation, c.slice"
     );
+    let (names, numbers): (Vec<_>, Vec<_>) =
+        to_fold.iter().map(|it| (it.projection.as_str(), it.number)).unzip();
     let rows: Vec<(String, i64, i32, i16, i16, bool)> = sqlx::query_as(POSTS)
         .bind(context.options.take_over_after.as_secs_f64())
+        .bind(names)
+        .bind(numbers)
         .fetch_all(connection)
         .await?;
     let post = |(name, number, version, slice, of, free): (String, i64, i32, i16, i16, bool)| {

@@ -1,15 +1,16 @@
 //! How readers come to see the first generation of a projection: never before it is complete.
 //!
 //! It is created together with its views, which refuse to be read at first: whoever sets a database
-//! up has everything there to hand out rights to. What comes then depends on the log. One with next
-//! to nothing in it is folded in a moment, so the views are opened and a worker begins. Any other
-//! is what builds are for: they fill the generation in bulk and have readers see it at the end.
+//! up has everything there to hand out rights to. What comes then depends on the log. Of one with
+//! nothing in it the tables are complete already. One with next to nothing is folded in a moment by
+//! ordinary workers, the last of which to catch up opens the views. Any other is what builds are for:
+//! they fill the generation in bulk and have readers see it at the end.
 
 use journal::{Filter, Journal, Position};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use crate::bookkeeping::{self, GenerationId};
+use crate::bookkeeping::{self, GenerationId, Lock};
 use crate::failure::Failure;
 use crate::worker::Context;
 use crate::{Options, ProjectionName, views};
@@ -19,31 +20,82 @@ const FEW: usize = 1_000;
 /// … among so many that are looked through, is not worth a build.
 const LOOKED_THROUGH: usize = 10_000;
 
-/// Opens all first generations that nobody sees yet, or leaves them to be built. Whether there is
-/// something to build now.
+/// What is to be done for first generations that nobody sees yet.
+#[derive(Debug, Default)]
+pub(crate) struct Openings {
+    /// Whether there is something to build.
+    pub(crate) to_build: bool,
+    /// Those that workers fold.
+    pub(crate) to_fold: Vec<GenerationId>,
+}
+
+/// How much the log has for a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Nothing,
+    /// Next to nothing.
+    Little,
+    Much,
+}
+
+/// Opens all first generations that nobody sees yet and for which there is nothing in the log; the
+/// others are built or folded first.
 ///
 /// # Errors
 /// [`Failure::Journal`] while it cannot be found out how long the log is.
 pub(crate) async fn open_or_build(
     connection: &mut PgConnection,
     context: &Context,
-) -> Result<bool, Failure> {
+) -> Result<Openings, Failure> {
+    let mut openings = Openings::default();
     let closed = closed(connection, &context.options).await?;
     if closed.is_empty() {
-        return Ok(false);
+        return Ok(openings);
     }
-    let is_short = is_short(&context.journal, &closed).await?;
-    let mut to_build = false;
+    let length = length(&context.journal, &closed).await?;
     for generation in closed {
-        // Where somebody has written to it, or another one is being built, readers see this one
-        // until then.
-        if !is_short && leave_to_builds(connection, generation).await? {
-            to_build = true;
-        } else {
-            open(connection, generation).await?;
+        match length {
+            Length::Nothing => open(connection, generation).await?,
+            Length::Much if leave_to_builds(connection, generation).await? => {
+                openings.to_build = true;
+            }
+            // Of much, where somebody has written to it or another one is being built: readers see
+            // this one until then.
+            Length::Little | Length::Much => openings.to_fold.push(generation),
         }
     }
-    Ok(to_build)
+    Ok(openings)
+}
+
+/// Whether nobody sees `generation` although it is the live one.
+pub(crate) async fn is_closed(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+) -> sqlx::Result<bool> {
+    const IS_CLOSED: &str = "select exists (select from orderstore.projections \
+         where name = $1 and generation = $2 and state = 'live' and not opened)";
+    sqlx::query_scalar(IS_CLOSED)
+        .bind(generation.projection.as_str())
+        .bind(generation.number)
+        .fetch_one(connection)
+        .await
+}
+
+/// Has readers see `generation` if workers have brought all of it to the end of the log. Whether
+/// they do now.
+pub(crate) async fn open_if_complete(
+    connection: &mut PgConnection,
+    generation: GenerationId,
+) -> Result<bool, Failure> {
+    if !is_closed(connection, generation).await? {
+        return Ok(true);
+    }
+    let slices = bookkeeping::positions(connection, generation, Lock::None).await?;
+    let is_complete = slices.iter().all(|slice| slice.caught_up);
+    if is_complete {
+        open(connection, generation).await?;
+    }
+    Ok(is_complete)
 }
 
 /// The live generations that nobody sees yet, and that this build may work on.
@@ -62,8 +114,8 @@ async fn closed(
     Ok(closed.into_iter().filter_map(ours).collect())
 }
 
-/// Whether the log has next to nothing for these generations.
-async fn is_short(journal: &Journal, closed: &[GenerationId]) -> Result<bool, Failure> {
+/// How much the log has for these generations together.
+async fn length(journal: &Journal, closed: &[GenerationId]) -> Result<Length, Failure> {
     let categories: Vec<_> = closed.iter().map(|it| it.projection.category()).collect();
     let mut scan = journal.scan(Filter::categories(&categories), Position::START);
     let (mut events, mut looked_through) = (0, 0);
@@ -71,10 +123,10 @@ async fn is_short(journal: &Journal, closed: &[GenerationId]) -> Result<bool, Fa
         events += batch.events.len();
         looked_through += batch.examined;
         if events > FEW || looked_through > LOOKED_THROUGH {
-            return Ok(false);
+            return Ok(Length::Much);
         }
     }
-    Ok(true)
+    Ok(if events == 0 { Length::Nothing } else { Length::Little })
 }
 
 /// Has builds fill the live generation of `projection`, if nobody sees it yet and nobody has written

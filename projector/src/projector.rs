@@ -219,9 +219,9 @@ impl Coordinator {
             generation::prepare(&self.context.address, options).await?;
             self.prepared = true;
         }
-        self.open(&mut connection).await?;
+        let to_fold = self.open(&mut connection).await?;
         let nodes = fleet::show_up(&mut connection, &self.context).await?;
-        let posts = fleet::posts(&mut connection, &self.context).await?;
+        let posts = fleet::posts(&mut connection, &self.context, &to_fold).await?;
         self.reap();
         self.assign(&nodes, &posts);
         for board in self.boards.values() {
@@ -232,19 +232,19 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Sees to it that readers come to see first generations. Without the event store nobody knows
-    /// how, and there is nothing to read.
-    async fn open(&self, connection: &mut PgConnection) -> Result<(), Failure> {
+    /// Sees to it that readers come to see first generations, of which some are to be folded. Without
+    /// the event store nobody knows how, and there is nothing to read.
+    async fn open(&self, connection: &mut PgConnection) -> Result<Vec<GenerationId>, Failure> {
         match opening::open_or_build(connection, &self.context).await {
-            Ok(to_build) => {
-                if to_build {
+            Ok(openings) => {
+                if openings.to_build {
                     self.context.to_build.notify_one();
                 }
-                Ok(())
+                Ok(openings.to_fold)
             }
             Err(Failure::Journal(error)) => {
                 tracing::debug!(%error, "how long the log is cannot be found out yet");
-                Ok(())
+                Ok(vec![])
             }
             Err(failure) => Err(failure),
         }

@@ -171,6 +171,11 @@ impl<'a, P: Projection> Worker<'a, P> {
         self.caught_up && (self.writer.hold.seen.live || !self.writer.has_untried())
     }
 
+    /// Has readers see the first generation once all of it is there.
+    async fn open(&mut self) -> Result<(), Failure> {
+        if self.has_caught_up() { self.writer.open().await } else { Ok(()) }
+    }
+
     async fn next(&mut self, feed: &mut Feed, heartbeat: &mut Interval) -> Next {
         let patience = self.patience();
         let seen = self.writer.hold.seen.live;
@@ -230,10 +235,12 @@ impl<'a, P: Projection> Worker<'a, P> {
         let caught_up = self.has_caught_up();
         if events.is_empty() {
             self.writer.advance(to, caught_up).await?;
+            self.open().await?;
             self.report(Step::default());
             return Ok(());
         }
         let tally = self.writer.write(&events, to, caught_up).await?;
+        self.open().await?;
         let delay = Some(self.delay_of(&events));
         self.report(Step { tally, delay });
         tracing::debug!(
@@ -259,6 +266,7 @@ impl<'a, P: Projection> Worker<'a, P> {
             None => self.caught_up = false,
         }
         self.writer.advance(to, self.has_caught_up()).await?;
+        self.open().await?;
         self.report(Step::default());
         Ok(())
     }
@@ -283,7 +291,8 @@ impl<'a, P: Projection> Worker<'a, P> {
     }
 
     fn report(&self, step: Step) {
-        self.board.stepped(&self.writer.hold, self.has_caught_up(), step);
+        let caught_up = self.has_caught_up() && !self.writer.is_closed();
+        self.board.stepped(&self.writer.hold, caught_up, step);
     }
 }
 

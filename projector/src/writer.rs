@@ -15,6 +15,7 @@ use crate::bookkeeping::{self, GenerationId, Hold, Move, Seen};
 use crate::database::{self, Trouble};
 use crate::failure::{Failure, is_about_events};
 use crate::fold::{self, Fold, Taken, Tally};
+use crate::opening;
 use crate::priority;
 use crate::projection::{self, Projection, State, Unfoldable};
 use crate::quarantine::{self, Attempt, Exceptions, HowMuch, try_some};
@@ -37,6 +38,8 @@ pub(crate) struct Writer<P: Projection> {
     pub(crate) journal: Journal,
     /// Whether the session lets others go first.
     yields: bool,
+    /// Whether nobody sees the generation yet although it is the live one: the first, not complete.
+    closed: bool,
     /// What happened and is not counted in the bookkeeping yet: the next step takes it along.
     uncounted: Tally,
     exceptions: Exceptions,
@@ -77,6 +80,7 @@ impl<P: Projection> Writer<P> {
         if yields {
             priority::lower_session(address, &mut connection).await?;
         }
+        let closed = opening::is_closed(&mut connection, generation).await?;
         let (exceptions, untried) = exceptions(&mut connection, &hold).await?;
         let uncounted = Tally::default();
         let rest_until = None;
@@ -85,12 +89,27 @@ impl<P: Projection> Writer<P> {
             hold,
             journal,
             yields,
+            closed,
             uncounted,
             exceptions,
             recent: Recent::default(),
             untried,
             rest_until,
         }))
+    }
+
+    /// Whether nobody sees the generation yet although it is the live one.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Has readers see the first generation once all of it is there.
+    pub(crate) async fn open(&mut self) -> Result<(), Failure> {
+        if self.closed {
+            let opened = opening::open_if_complete(&mut self.connection, self.hold.generation);
+            self.closed = !opened.await?;
+        }
+        Ok(())
     }
 
     /// Goes on in a session that does not let others go first, if readers see by now what is

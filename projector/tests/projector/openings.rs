@@ -5,7 +5,7 @@ use sqlx::Executor;
 use tempfile::TempDir;
 
 use crate::history::{received, stock_stream};
-use crate::world::{World, settled};
+use crate::world::{World, eventually, settled};
 
 /// More than a worker folds at once.
 const MANY: u32 = 1_100;
@@ -82,6 +82,27 @@ async fn a_log_with_next_to_nothing_in_it_is_folded_without_a_build() {
     settled(&world, &projector).await;
     assert_eq!(movements(&world).await, 1);
     assert_eq!(builds(&world).await, 0);
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn what_little_there_is_in_a_log_is_seen_whole() {
+    let world = World::open().await;
+    world.append(&stock_stream(1), &[received(1, 5)]).await;
+    projector::migrate(&world.url).await.unwrap();
+    let mut other = world.connection().await;
+    // Whoever folds it can begin, and cannot write.
+    let hold = "begin; lock table stock_levels_g1.stock_movements in exclusive mode";
+    other.execute(hold).await.unwrap();
+    let projector = world.projector();
+    let begun = "select count(*) from orderstore.checkpoints \
+         where projection = 'stock_levels' and epoch > 0";
+    eventually("begun", || world.number(begun), |begun| *begun > 0).await;
+    let seen = world.connection().await.execute("select * from read_model.stock_movements").await;
+    assert!(seen.unwrap_err().to_string().contains("is being built for the first time"));
+    other.execute("rollback").await.unwrap();
+    settled(&world, &projector).await;
+    assert_eq!(movements(&world).await, 1);
     projector.stop().await;
 }
 
