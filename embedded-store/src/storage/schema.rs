@@ -127,8 +127,8 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
     // Kibibytes. Appends to many streams touch the index at random; but where its pages are split,
     // SQLite (3.51) looks at every cached page when it commits, until a database has 1 GiB
-    // (`sqlite3PcacheTruncate` after `balance_nonroot`). With four times as much that was a tenth of
-    // the writer's time, and stores of 10,000,000 events were filled no faster.
+    // (`sqlite3PcacheTruncate` after `balance_nonroot`). With four times as much that was a seventh
+    // of the writer's time, and stores of 10,000,000 events were filled no faster.
     connection.pragma_update(None, "cache_size", -16_384)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     // When a table outgrows its first page, rows are copied and their old place stays as it was.
