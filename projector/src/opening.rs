@@ -12,7 +12,6 @@ use sqlx::postgres::PgConnection;
 
 use crate::bookkeeping::{self, GenerationId, Lock};
 use crate::failure::Failure;
-use crate::worker::Context;
 use crate::{Options, ProjectionName, views};
 
 /// A log with no more events than a worker folds in a moment …
@@ -45,14 +44,15 @@ enum Length {
 /// [`Failure::Journal`] while it cannot be found out how long the log is.
 pub(crate) async fn open_or_build(
     connection: &mut PgConnection,
-    context: &Context,
+    journal: &Journal,
+    options: &Options,
 ) -> Result<Openings, Failure> {
     let mut openings = Openings::default();
-    let closed = closed(connection, &context.options).await?;
+    let closed = closed(connection, options).await?;
     if closed.is_empty() {
         return Ok(openings);
     }
-    let length = length(&context.journal, &closed).await?;
+    let length = length(journal, &closed).await?;
     for generation in closed {
         match length {
             Length::Nothing => open(connection, generation).await?,

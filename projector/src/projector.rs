@@ -235,7 +235,8 @@ impl Coordinator {
     /// Sees to it that readers come to see first generations, of which some are to be folded. Without
     /// the event store nobody knows how, and there is nothing to read.
     async fn open(&self, connection: &mut PgConnection) -> Result<Vec<GenerationId>, Failure> {
-        match opening::open_or_build(connection, &self.context).await {
+        let Context { journal, options, .. } = &self.context;
+        match opening::open_or_build(connection, journal, options).await {
             Ok(openings) => {
                 if openings.to_build {
                     self.context.to_build.notify_one();
