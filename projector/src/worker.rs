@@ -161,7 +161,7 @@ impl<'a, P: Projection> Worker<'a, P> {
         if self.writer.has_untried() {
             let caught_up = self.has_caught_up();
             let tally = self.writer.retry_untried(limit, caught_up).await?;
-            self.report(Step { tally, delay: None });
+            self.report(Step { tally, delay: None }).await?;
         }
         Ok(())
     }
@@ -169,11 +169,6 @@ impl<'a, P: Projection> Worker<'a, P> {
     /// Whether nothing is left to do. What readers do not see yet had better be complete first.
     fn has_caught_up(&self) -> bool {
         self.caught_up && (self.writer.hold.seen.live || !self.writer.has_untried())
-    }
-
-    /// Has readers see the first generation once all of it is there.
-    async fn open(&mut self) -> Result<(), Failure> {
-        if self.has_caught_up() { self.writer.open().await } else { Ok(()) }
     }
 
     async fn next(&mut self, feed: &mut Feed, heartbeat: &mut Interval) -> Next {
@@ -235,14 +230,11 @@ impl<'a, P: Projection> Worker<'a, P> {
         let caught_up = self.has_caught_up();
         if events.is_empty() {
             self.writer.advance(to, caught_up).await?;
-            self.open().await?;
-            self.report(Step::default());
-            return Ok(());
+            return self.report(Step::default()).await;
         }
         let tally = self.writer.write(&events, to, caught_up).await?;
-        self.open().await?;
         let delay = Some(self.delay_of(&events));
-        self.report(Step { tally, delay });
+        self.report(Step { tally, delay }).await?;
         tracing::debug!(
             projection = %P::NAME, %slice, events = events.len(), position = %to, "folded a batch"
         );
@@ -266,9 +258,7 @@ impl<'a, P: Projection> Worker<'a, P> {
             None => self.caught_up = false,
         }
         self.writer.advance(to, self.has_caught_up()).await?;
-        self.open().await?;
-        self.report(Step::default());
-        Ok(())
+        self.report(Step::default()).await
     }
 
     /// The end of the log, if nothing for us is between `at` and there.
@@ -290,9 +280,11 @@ impl<'a, P: Projection> Worker<'a, P> {
         last.map_or(TimeDelta::zero(), |last| (now - last).max(TimeDelta::zero()))
     }
 
-    fn report(&self, step: Step) {
-        let caught_up = self.has_caught_up() && !self.writer.is_closed();
+    /// Tells what has become of a step: nobody hears that all is there before readers see it.
+    async fn report(&mut self, step: Step) -> Result<(), Failure> {
+        let caught_up = self.has_caught_up() && self.writer.open_if_complete().await?;
         self.board.stepped(&self.writer.hold, caught_up, step);
+        Ok(())
     }
 }
 

@@ -98,18 +98,14 @@ impl<P: Projection> Writer<P> {
         }))
     }
 
-    /// Whether nobody sees the generation yet although it is the live one.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
-
-    /// Has readers see the first generation once all of it is there.
-    pub(crate) async fn open(&mut self) -> Result<(), Failure> {
+    /// Has readers see the first generation if all of it is there. False as long as it waits for
+    /// that; no other generation does.
+    pub(crate) async fn open_if_complete(&mut self) -> Result<bool, Failure> {
         if self.closed {
             let opened = opening::open_if_complete(&mut self.connection, self.hold.generation);
             self.closed = !opened.await?;
         }
-        Ok(())
+        Ok(!self.closed)
     }
 
     /// Goes on in a session that does not let others go first, if readers see by now what is

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tonic::Status;
 use uuid::Uuid;
 
+use super::messages::recorded::JSON;
 use super::messages::shared::{
     self, AllStreamPosition, StreamIdentifier, Timestamp, uuid::Structured, uuid::Value,
 };
@@ -14,8 +15,6 @@ use super::status;
 use crate::event::Proposed;
 use crate::semantics::append::Expected;
 use crate::semantics::names;
-
-const JSON: &str = "application/json";
 
 const TICKS_PER_SECOND: u64 = 10_000_000;
 
