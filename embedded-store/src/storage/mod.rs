@@ -9,6 +9,7 @@ pub(crate) mod checksum;
 mod compact;
 mod counters;
 mod directory;
+mod folding;
 mod heads;
 mod import;
 mod migration;
@@ -40,6 +41,7 @@ pub(crate) use self::backup::{copy, sync};
 pub(crate) use self::compact::Candidates;
 pub(crate) use self::counters::{Counted, Counter, Counters};
 use self::directory::DataDir;
+use self::folding::Folding;
 pub(crate) use self::import::{Importer, Judged, events, last_position};
 pub(crate) use self::offline::{Format, database_in, examine, open_offline, reader};
 pub(crate) use self::readers::{
@@ -153,12 +155,13 @@ impl Storage {
         let directory = DataDir::open(data_dir)?;
         let recovery = recovery::examine(&directory, durable)?;
         let connection = schema::open_writer(&directory, durable)?;
-        Self::start(directory, connection, recovery)
+        Self::start(directory, connection, durable, recovery)
     }
 
     fn start(
         directory: DataDir,
         connection: Connection,
+        durable: bool,
         mut recovery: Recovery,
     ) -> Result<Self, Error> {
         let not_opened = |error| recovery::not_opened(&directory, error);
@@ -166,6 +169,8 @@ impl Storage {
         let memory = Memory::load(&connection).map_err(not_opened)?;
         recovery.newest_position = memory.last_position;
         recovery::report(&recovery, folded);
+        let folding = schema::open_folder(&directory.database(), durable).map_err(not_opened)?;
+        let folding = Folding::start(folding).map_err(Error::Thread)?;
         let (sender, queue) = mpsc::channel(QUEUE);
         let (committed, committed_receiver) = watch::channel(memory.last_position);
         let (failure, failure_receiver) = watch::channel(None);
@@ -173,6 +178,7 @@ impl Storage {
         let readers = Arc::new(readers::Readers::new(directory.database(), Arc::clone(&counters)));
         let tail = Arc::new(Tail::default());
         let writer = Writer {
+            folding,
             connection,
             memory,
             tail: Arc::clone(&tail),

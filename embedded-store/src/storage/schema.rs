@@ -123,8 +123,7 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     // without writing everything anew. Costs a page of book-keeping for every 800 pages.
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
     use_write_ahead_log(connection)?;
-    // FULL makes every commit in WAL mode wait for its fsync.
-    connection.pragma_update(None, "synchronous", if durable { "full" } else { "off" })?;
+    connection.pragma_update(None, "synchronous", synchronous(durable))?;
     // Kibibytes. Appends to many streams touch the index at random; but where its pages are split,
     // SQLite (3.51) looks at every cached page when it commits, until a database has 1 GiB
     // (`sqlite3PcacheTruncate` after `balance_nonroot`). With four times as much that was a seventh
@@ -182,6 +181,19 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
 
 pub(super) fn set_format(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", FORMAT)
+}
+
+/// Opens the database for folding the write-ahead log into it.
+pub(super) fn open_folder(database: &Path, durable: bool) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.pragma_update(None, "synchronous", synchronous(durable))?;
+    Ok(connection)
+}
+
+/// FULL makes every commit in WAL mode wait for its fsync, and a checkpoint for those of both files.
+fn synchronous(durable: bool) -> &'static str {
+    if durable { "full" } else { "off" }
 }
 
 /// Opens the database for reading.

@@ -151,6 +151,11 @@ pub(crate) fn delete_events(
     Ok(())
 }
 
+/// Folds as much of the write-ahead log as the oldest reader has seen, without keeping anybody waiting.
+pub(crate) fn fold_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
 /// Folds the write-ahead log into the database and empties it. False when a reader that stays too
 /// long (another program) is in the way.
 pub(crate) fn empty_write_ahead_log(connection: &Connection) -> rusqlite::Result<bool> {

@@ -219,12 +219,34 @@ async fn writes_that_share_a_commit_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_comes_into_the_database_without_waiting_for_more_of_them() {
+    let storage = Storage::open(None, false).unwrap();
+    let database = storage.directory().join(directory::DATABASE);
+    let mut event = proposed(Uuid::from_u128(1), 0);
+    event.data = Bytes::from_static(b"what is looked for in the file");
+    let data = event.data.clone();
+    storage.write(write(STREAM, Expected::Any, Change::Append(vec![event]))).await.unwrap();
+    let is_there = || {
+        let file = std::fs::read(&database).unwrap();
+        file.windows(data.len()).any(|bytes| bytes == data)
+    };
+    let there = async {
+        while !is_there() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = std::time::Duration::from_mins(1);
+    tokio::time::timeout(patience, there).await.expect("it is in the write-ahead log only");
+    storage.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_and_goes_on() {
     let directory = DataDir::open(None).unwrap();
     let connection = schema::open_writer(&directory, false).unwrap();
     // Pages of 4 KiB: SQLite refuses more as it refuses on a disk without space.
     connection.pragma_update(None, "max_page_count", 120).unwrap();
-    let storage = Storage::start(directory, connection, Recovery::default()).unwrap();
+    let storage = Storage::start(directory, connection, false, Recovery::default()).unwrap();
     let append = |number: u128, size| {
         let change = Change::Append(vec![proposed(Uuid::from_u128(number), size)]);
         storage.write(write(STREAM, Expected::Any, change))
@@ -255,7 +277,7 @@ async fn a_database_held_by_another_program_refuses_and_goes_on() {
     let connection = schema::open_writer(&directory, false).unwrap();
     connection.busy_timeout(std::time::Duration::ZERO).unwrap();
     let other = Connection::open(directory.database()).unwrap();
-    let storage = Storage::start(directory, connection, Recovery::default()).unwrap();
+    let storage = Storage::start(directory, connection, false, Recovery::default()).unwrap();
     let append = || {
         let change = Change::Append(vec![proposed(Uuid::nil(), 10)]);
         storage.write(write(STREAM, Expected::NoStream, change))

@@ -15,6 +15,7 @@ use super::answering::{Answering, Reply};
 use super::compact::{self, Candidate, Removed};
 use super::counters::Counters;
 use super::directory::DataDir;
+use super::folding::Folding;
 use super::heads::{Heads, RecentIds};
 use super::recovery::{self, Folded};
 use super::tail::Tail;
@@ -94,6 +95,8 @@ impl Memory {
 }
 
 pub(super) struct Writer {
+    // Declared before the connection, so that it ends first: the last one to go folds what is left.
+    pub(super) folding: Folding,
     pub(super) connection: Connection,
     pub(super) memory: Memory,
     pub(super) tail: Arc<Tail>,
@@ -156,7 +159,8 @@ impl Writer {
     }
 
     fn close(self) {
-        let Self { connection, directory, .. } = self;
+        let Self { folding, connection, directory, .. } = self;
+        drop(folding);
         // Moves the write-ahead log into the database. Not needed for safety: the next start would
         // do it.
         if let Err(error) = sql::empty_write_ahead_log(&connection) {
@@ -191,6 +195,7 @@ impl Writer {
                 }
             }
         }
+        self.folding.committed();
         self.fold_when_long();
     }
 
@@ -266,6 +271,7 @@ impl Writer {
             }
         };
         let removed = self.remove(streams).map_err(|error| self.recover(error))?;
+        self.folding.committed();
         self.tail.forget(&removed.positions.iter().copied().collect());
         let events = removed.positions.len() as u64;
         Ok(Progress { events, bytes: removed.bytes, done: removed.done })
@@ -281,7 +287,10 @@ impl Writer {
     /// What was destroyed in the database also goes from its write-ahead log. Where the reader of
     /// another program is in the way, that is done after a later write.
     fn clean(&mut self, patience: Duration) {
-        let emptied = schema::with_patience(&self.connection, patience, sql::empty_write_ahead_log);
+        let empty = sql::empty_write_ahead_log;
+        let turn = self.folding.keep_off();
+        let emptied = schema::with_patience(&self.connection, patience, empty);
+        drop(turn);
         if !matches!(emptied, Ok(true)) && !patience.is_zero() {
             tracing::warn!(
                 ?emptied,
@@ -299,7 +308,9 @@ impl Writer {
             fs::metadata(self.directory.write_ahead_log()).is_ok_and(|log| log.len() > LONG_LOG);
         if long && self.failure.borrow().is_none() {
             let fold = sql::empty_write_ahead_log;
+            let turn = self.folding.keep_off();
             let folded = schema::with_patience(&self.connection, Duration::ZERO, fold);
+            drop(turn);
             self.fail_unless_full(folded.err());
         }
     }
@@ -319,7 +330,10 @@ impl Writer {
         if !self.blocked {
             return Ok(());
         }
-        match recovery::fold(&self.connection) {
+        let turn = self.folding.keep_off();
+        let folded = recovery::fold(&self.connection);
+        drop(turn);
+        match folded {
             Ok(Folded::Yes) => {}
             Ok(Folded::Busy) => return Err(WriteError::Locked),
             Ok(Folded::NoSpace) => return Err(WriteError::DiskFull),
