@@ -4,8 +4,11 @@
 //! `SQLite` would do all of it within a commit, once the log is long, and whoever appends then would
 //! wait for thousands of pages. It still does that (`wal_autocheckpoint`), because the log begins
 //! anew only where somebody finds it folded to its end, and beside a writer this thread rarely does; but
-//! there is next to nothing left to fold then. Nothing rests on this thread: where it fails, the log
-//! grows until the writer has to fold it, and the writer notices.
+//! there is next to nothing left to fold then.
+//!
+//! Folding fails like a commit: a full disk is tried again, and after anything else nobody can say
+//! what is on the disk. It may even have been the fsync of a commit that failed here, and not every system
+//! tells both who asked for it. So the writer looks here before it answers.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::sql;
+use super::{recovery, sql};
 
 /// So long commits are gathered. Each time costs two fsyncs beside those of the writer.
 const APART: Duration = Duration::from_millis(200);
@@ -37,6 +40,7 @@ struct Shared {
 struct State {
     committed: bool,
     ended: bool,
+    failure: Option<rusqlite::Error>,
 }
 
 impl Folding {
@@ -59,6 +63,11 @@ impl Folding {
         }
     }
 
+    /// Why the thread has ended by itself, if it has; told once.
+    pub(super) fn failure(&self) -> Option<rusqlite::Error> {
+        locked(&self.shared.state).failure.take()
+    }
+
     /// Keeps the thread from folding: two who fold would be in each other's way.
     pub(super) fn keep_off(&self) -> MutexGuard<'_, ()> {
         locked(&self.shared.turn)
@@ -78,15 +87,19 @@ impl Drop for Folding {
 
 impl Shared {
     fn run(&self, connection: &Connection) {
-        let mut failed = false;
+        let mut full = false;
         while self.wait_for_commits() {
             let _turn = locked(&self.turn);
             match sql::fold_write_ahead_log(connection) {
-                Ok(()) => failed = false,
-                Err(error) => {
-                    if !std::mem::replace(&mut failed, true) {
-                        tracing::warn!(%error, "the write-ahead log could not be folded; it is tried again");
+                Ok(()) => full = false,
+                Err(error) if recovery::is_full(&error) => {
+                    if !std::mem::replace(&mut full, true) {
+                        tracing::warn!(%error, "the write-ahead log cannot be folded for now");
                     }
+                }
+                Err(error) => {
+                    locked(&self.state).failure = Some(error);
+                    return;
                 }
             }
         }

@@ -232,6 +232,9 @@ impl Writer {
             }));
         }
         let Committed { events, scrubbed } = transaction.commit()?;
+        if let Some(error) = self.folding.failure() {
+            return Err(error);
+        }
         if events.is_empty() {
             return Ok(answers);
         }
