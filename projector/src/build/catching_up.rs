@@ -44,9 +44,9 @@ const TAKE: Duration = Duration::from_secs(1);
 const BETWEEN_PROMOTIONS: Duration = Duration::from_secs(1);
 const MOST_BETWEEN_PROMOTIONS: Duration = Duration::from_secs(10);
 
-/// So much later than the one before it a generation begins. Each opens half a dozen sessions, which
-/// the server makes with everybody's priority, and those of all at once would keep others waiting.
-const APART: Duration = Duration::from_millis(150);
+/// So much later than the one before it a generation begins. The server makes a session with
+/// everybody's priority, and a dozen at once would keep others waiting.
+const APART: Duration = Duration::from_millis(30);
 
 /// Brings all generations of the run to where the live ones are, and makes them live.
 pub(super) async fn catch_up(engine: &Engine, run: &Run) -> Result<Outcome, Failure> {
