@@ -69,9 +69,31 @@ async fn writes_that_are_only_done_in_part_are_carried_on() {
     assert!(disk.hit() > 50);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_beside_the_writer_ends_the_writing_soon() {
+    let Some(disk) = Disk::new() else { return };
+    let victim = Victim::on(&disk).await.unwrap();
+    let client = victim.client();
+    disk.set_fault(Fault::fail(op::SYNC, file::DATABASE, EIO));
+    let mut answered = 0;
+    let refused = loop {
+        match append(&client, "s", ExpectedRevision::Any, vec![event(answered)]).await {
+            Ok(_) => answered += 1,
+            Err(error) => break error,
+        }
+    };
+    let told =
+        matches!(&refused, Error::ServerError(text) if text.contains("takes no more writes"));
+    assert!(told, "{refused:?}");
+    // The writer would have noticed at 48 MiB.
+    let log = std::fs::metadata(disk.data().join("events.sqlite-wal")).unwrap().len();
+    assert!(log < 40_000_000, "{log} bytes after {answered} appends");
+    victim.kill().await;
+}
+
 /// `SQLite` keeps quiet when it cannot fold its write-ahead log into the database.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_cannot_be_folded_ends_the_writing() {
+async fn a_log_that_cannot_be_folded_ends_the_writing_before_it_fills_the_disk() {
     let Some(disk) = Disk::new() else { return };
     let mut store = Store::new(disk, random("folding fails"), &[Manner::Large]);
     let victim = Victim::on(&store.disk).await.unwrap();
