@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::directory::DataDir;
@@ -117,7 +118,7 @@ fn make_database(directory: &DataDir, durable: bool) -> Result<(), Error> {
 }
 
 fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(connection)?;
     connection.busy_timeout(PATIENCE)?;
     // In a new database, and therefore before anything else: what compaction frees can be given back
     // without writing everything anew. Costs a page of book-keeping for every 800 pages.
@@ -134,6 +135,14 @@ fn set_up_writer(connection: &Connection, durable: bool) -> rusqlite::Result<()>
     // Zeroed instead, or a row that is scrubbed later could still be found there.
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
+}
+
+/// Has statements prepared once. Without its stability guarantee `SQLite` (3.51) looks at what a
+/// `LIMIT` is bound to, and prepares the statement anew for every page that is read
+/// (`sqlite3ExprIsInteger`).
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
 /// `SQLite` answers that it has changed the mode before it does so. Whoever does not ask on misses
@@ -200,9 +209,41 @@ fn synchronous(durable: bool) -> &'static str {
 pub(crate) fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    keep_statements(&connection)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -8_192)?;
     checksum::register(&connection)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::{StatementStatus, params_from_iter};
+
+    use super::*;
+
+    #[test]
+    fn statements_that_read_pages_are_prepared_once() {
+        let directory = DataDir::open(None).unwrap();
+        let writer = open_writer(&directory, false).unwrap();
+        let reader = open_reader(&directory.database()).unwrap();
+        let reading = [
+            sql::FORWARDS_IN_STREAM,
+            sql::BACKWARDS_IN_STREAM,
+            sql::FORWARDS_IN_LOG,
+            sql::BACKWARDS_IN_LOG,
+        ];
+        for connection in [&writer, &reader] {
+            for sql in reading {
+                for page in 1..=2 {
+                    let mut statement = connection.prepare_cached(sql).unwrap();
+                    let arguments = vec![page; statement.parameter_count()];
+                    let mut rows = statement.query(params_from_iter(arguments)).unwrap();
+                    while rows.next().unwrap().is_some() {}
+                    drop(rows);
+                    assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
+                }
+            }
+        }
+    }
 }
