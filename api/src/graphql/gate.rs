@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::access;
 use super::cost;
+use super::documents::Documents;
 use super::error::{Code, server_error};
 use super::request::Caller;
 use super::schema::ApiSchema;
@@ -30,13 +31,15 @@ pub(crate) struct Origin {
 #[derive(Clone)]
 pub(crate) struct Gate {
     schema: ApiSchema,
+    documents: Arc<Documents>,
     time_limit: Duration,
     origin: Origin,
 }
 
 impl Gate {
     pub(crate) fn new(schema: ApiSchema, time_limit: Duration) -> Self {
-        Self { schema, time_limit, origin: Origin::default() }
+        let documents = Arc::new(Documents::new());
+        Self { schema, documents, time_limit, origin: Origin::default() }
     }
 
     /// The same gate for requests from `origin`.
@@ -46,9 +49,8 @@ impl Gate {
 
     /// Checks `request` and attaches the caller; says what kind of operation it is.
     fn admit(&self, request: &mut Request) -> Result<OperationType, Vec<ServerError>> {
-        let refuse = |code, message: String| vec![server_error(code, message)];
         let Some(identity) = self.origin.identity.get() else {
-            return Err(refuse(Code::Unauthenticated, Refused::Missing.to_string()));
+            return Err(vec![server_error(Code::Unauthenticated, Refused::Missing.to_string())]);
         };
         let caller = Caller {
             request_id: journal::ids::new_id(),
@@ -56,12 +58,9 @@ impl Gate {
             idempotency_key: self.origin.idempotency_key.clone(),
             traceparent: self.origin.traceparent.clone(),
         };
-        let wanted = request.operation_name.clone();
-        let document =
-            request.parsed_query().map_err(|error| refuse(Code::BadRequest, error.message))?;
-        cost::check(document)
-            .map_err(|error| refuse(Code::QueryTooExpensive, error.to_string()))?;
-        let kind = check_access(document, wanted.as_deref(), &caller)?;
+        let document = self.documents.read(&request.query).map_err(|refused| vec![refused])?;
+        let kind = check_access(&document, request.operation_name.as_deref(), &caller)?;
+        request.set_parsed_query(Arc::unwrap_or_clone(document));
         request.data.insert(caller);
         Ok(kind)
     }
