@@ -24,7 +24,12 @@ pub(crate) struct Fold<'q, P: Projection> {
     tally: Tally,
     /// Whether somebody else tells about poisoned events.
     quiet: bool,
+    /// Rows whose history has become long, by their numbers.
+    long: Vec<usize>,
 }
+
+/// So many rows make a history long.
+const LONG: usize = 1 << 14;
 
 /// A row of the batch.
 struct Slot<R> {
@@ -116,6 +121,7 @@ impl<'q, P: Projection> Fold<'q, P> {
             stuck: HashSet::new(),
             tally: Tally::default(),
             quiet: false,
+            long: vec![],
         }
     }
 
@@ -137,7 +143,8 @@ impl<'q, P: Projection> Fold<'q, P> {
             Err(_) if is_skipped => return Taken::Done,
             Err(error) => return self.poison(recorded, error),
         };
-        let slot = self.slot(P::key(&id), &recorded.stream);
+        let at = self.slot(P::key(&id), &recorded.stream);
+        let slot = &mut self.rows[at];
         let next = slot.row.as_ref().map_or(0, |row| row.revision().unsigned_abs() + 1);
         if recorded.revision < next {
             self.tally.duplicates += 1;
@@ -167,6 +174,9 @@ impl<'q, P: Projection> Fold<'q, P> {
             *head.revision = revision;
             *head.updated_at = recorded.metadata.recorded_at;
             slot.changed = true;
+            if row.history() >= LONG {
+                self.long.push(at);
+            }
         }
         self.tally.applied += 1;
         Taken::Done
@@ -182,7 +192,8 @@ impl<'q, P: Projection> Fold<'q, P> {
             );
         }
         if let Ok(id) = id_of::<P>(&stream) {
-            let slot = self.slot(P::key(&id), &stream);
+            let at = self.slot(P::key(&id), &stream);
+            let slot = &mut self.rows[at];
             if let Some(row) = &mut slot.row {
                 *row.head().quarantined = true;
                 slot.changed = true;
@@ -231,6 +242,13 @@ impl<'q, P: Projection> Fold<'q, P> {
         }
     }
 
+    /// A row whose history has become long since this was last asked, for whoever wants to take that
+    /// out of memory before all is folded.
+    pub(crate) fn next_long(&mut self) -> Option<&mut P::State> {
+        let at = self.long.pop()?;
+        self.rows[at].row.as_mut()
+    }
+
     /// Counts a gap that has been filled.
     pub(crate) fn healed(&mut self) {
         self.tally.gaps_healed += 1;
@@ -270,7 +288,8 @@ impl<'q, P: Projection> Fold<'q, P> {
         self.exceptions.quarantined.contains(stream) || self.stuck.contains(stream)
     }
 
-    fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> &mut Slot<P::State> {
+    /// The number of the row with `key`.
+    fn slot(&mut self, key: <P::State as State>::Key, stream: &StreamName) -> usize {
         let at = *self.index.entry(key).or_insert_with(|| {
             self.rows.push(Slot {
                 before: None,
@@ -281,9 +300,8 @@ impl<'q, P: Projection> Fold<'q, P> {
             });
             self.rows.len() - 1
         });
-        let slot = &mut self.rows[at];
-        slot.stream.get_or_insert_with(|| stream.clone());
-        slot
+        self.rows[at].stream.get_or_insert_with(|| stream.clone());
+        at
     }
 }
 

@@ -69,6 +69,9 @@ pub(crate) trait Projection: Send + Sync + 'static {
     /// The rows that `state` is kept as. Of history, those that were added since it was loaded.
     fn rows(state: &Self::State, rows: &mut Rows);
 
+    /// Those of history alone.
+    fn history(_state: &Self::State, _rows: &mut Rows) {}
+
     /// Brings tables that sum up over many streams up to `changes`, whose own rows are written
     /// already.
     fn settle<'a>(
@@ -131,6 +134,10 @@ pub(crate) trait State: Clone + Send + Sync + 'static {
     fn head(&mut self) -> Head<'_>;
     /// Revision of the last event in it.
     fn revision(&self) -> i64;
+    /// How many rows of history it holds, about.
+    fn history(&self) -> usize {
+        0
+    }
     /// Makes it as it would be loaded: without the history that has been added to the tables.
     fn forget_history(&mut self) {}
 }
@@ -165,7 +172,11 @@ macro_rules! state {
                 self$(.$inner)?.revision
             }
 
-            $(fn forget_history(&mut self) {
+            $(fn history(&self) -> usize {
+                self.$history.len()
+            }
+
+            fn forget_history(&mut self) {
                 self.$history.clear();
             })?
         }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgArgumentBuffer, PgConnection, PgTypeInfo};
+use sqlx::postgres::{PgArgumentBuffer, PgConnection, PgCopyIn, PgTypeInfo};
 use sqlx::{AssertSqlSafe, Encode, Postgres, Type};
 
 use crate::value::{ColumnType, Split, list_as_text, put_array_head};
@@ -164,7 +164,7 @@ const COPY_HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const COPY_END: &[u8] = &[0xff, 0xff];
 
 /// So much is sent at once.
-const CHUNK: usize = 1 << 20;
+pub(crate) const CHUNK: usize = 1 << 20;
 
 /// From so many rows on `COPY`, which takes a round trip more, is less work for the server than one
 /// statement with all of them as its arguments.
@@ -238,9 +238,13 @@ impl Rows {
 
 impl TableRows {
     /// How many rows there are.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Row after row, as `COPY` wants them.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Adds the rows to the table, none of which may be there.
@@ -342,13 +346,36 @@ fn put_row(table: &Table, bytes: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)
 
 /// Copies rows, without what stands before and behind all rows, into `table`.
 async fn copy(table: &Table, rows: &[u8], connection: &mut PgConnection) -> sqlx::Result<()> {
-    let mut copy = connection.copy_in_raw(&table.copying()).await?;
-    copy.send(COPY_HEAD).await?;
+    let mut copy = Copy::into(table, connection).await?;
     for chunk in rows.chunks(CHUNK) {
         copy.send(chunk).await?;
     }
-    copy.send(COPY_END).await?;
-    copy.finish().await.map(drop)
+    copy.finish().await
+}
+
+/// Rows on their way into a table, none of which may be there. Dropped before it is finished, it
+/// leaves nothing.
+pub(crate) struct Copy<'a>(PgCopyIn<&'a mut PgConnection>);
+
+impl<'a> Copy<'a> {
+    pub(crate) async fn into(
+        table: &Table,
+        connection: &'a mut PgConnection,
+    ) -> sqlx::Result<Self> {
+        let mut copy = connection.copy_in_raw(&table.copying()).await?;
+        copy.send(COPY_HEAD).await?;
+        Ok(Self(copy))
+    }
+
+    /// Sends rows, or parts of them, as [`TableRows::bytes`] has them.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> sqlx::Result<()> {
+        self.0.send(bytes).await.map(drop)
+    }
+
+    pub(crate) async fn finish(mut self) -> sqlx::Result<()> {
+        self.0.send(COPY_END).await?;
+        self.0.finish().await.map(drop)
+    }
 }
 
 /// The fields that identify a row.

@@ -134,7 +134,8 @@ async fn try_copy(
     folded: Folded,
 ) -> Result<Copied, Failure> {
     let mut transaction = begin(connection, right, generation).await?;
-    let sizes = folded.streams.iter().map(|(_, rows)| rows.size());
+    let apart = folded.streams.iter().map(|(_, rows)| rows.size());
+    let sizes = apart.chain([folded.long.size()]);
     let size = sizes.fold(folded.rows.size(), |sum, size| (sum.0 + size.0, sum.1 + size.1));
     let (rows, bytes) = (size.0 as u64, size.1 as u64);
     if !mark(&mut transaction, partition, &folded, rows, bytes).await? {
@@ -144,6 +145,7 @@ async fn try_copy(
     for rows in folded.rows.into_tables() {
         rows.copy(&mut transaction).await?;
     }
+    folded.long.copy(&mut transaction).await?;
     for (stream, rows) in folded.streams {
         if !write_apart(&mut transaction, &stream, &rows).await? {
             // It is tried event by event once there are keys and indexes.

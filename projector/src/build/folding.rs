@@ -9,11 +9,12 @@ use journal::{Journal, Recorded};
 use schemas::{Aggregate, StreamName};
 use tokio::runtime::Handle;
 
+use super::long_history::LongHistory;
 use super::spill::Partitions;
 use crate::ProjectionName;
 use crate::failure::Failure;
 use crate::fold::{Fold, Poisoned, Taken, Tally};
-use crate::projection::Projection;
+use crate::projection::{Projection, State as _};
 use crate::projections::{With, with};
 use crate::quarantine::Exceptions;
 use crate::table::Rows;
@@ -34,6 +35,8 @@ pub(super) struct Folded {
     pub(super) projection: ProjectionName,
     pub(super) tally: Tally,
     pub(super) rows: Rows,
+    /// Rows of long streams that are in files.
+    pub(super) long: LongHistory,
     /// The rows of each stream, where they are written apart.
     pub(super) streams: Vec<(StreamName, Rows)>,
     pub(super) poisoned: Vec<Poisoned>,
@@ -61,7 +64,8 @@ impl Folder {
             .iter()
             .filter_map(|name| {
                 let exceptions = self.exceptions.get(name)?;
-                Some(with(*name, Begin { folder: self, exceptions, manner }))
+                let begin = Begin { folder: self, exceptions, manner, partitions, number };
+                Some(with(*name, begin))
             })
             .collect();
         for block in partitions.read(number as usize)? {
@@ -90,16 +94,20 @@ struct Begin<'a> {
     folder: &'a Folder,
     exceptions: &'a Exceptions,
     manner: Manner,
+    partitions: &'a Partitions,
+    number: u32,
 }
 
 impl<'a> With for Begin<'a> {
     type Output = Box<dyn Folding + 'a>;
 
     fn with<P: Projection>(self) -> Self::Output {
-        let Self { folder, exceptions, manner } = self;
+        let Self { folder, exceptions, manner, partitions, number } = self;
         match manner {
             Manner::Together => {
-                Box::new(Together::<P> { folder, fold: Fold::new(vec![], exceptions).quietly() })
+                let fold = Fold::new(vec![], exceptions).quietly();
+                let long = LongHistory::default();
+                Box::new(Together::<P> { folder, fold, partitions, number, long })
             }
             Manner::Apart => Box::new(Apart::<P> { folder, exceptions, folds: HashMap::new() }),
         }
@@ -110,6 +118,9 @@ impl<'a> With for Begin<'a> {
 struct Together<'a, P: Projection> {
     folder: &'a Folder,
     fold: Fold<'a, P>,
+    partitions: &'a Partitions,
+    number: u32,
+    long: LongHistory,
 }
 
 impl<P: Projection> Folding for Together<'_, P> {
@@ -118,13 +129,21 @@ impl<P: Projection> Folding for Together<'_, P> {
     }
 
     fn take(&mut self, event: &Recorded) -> Result<(), Failure> {
-        take(self.folder, &mut self.fold, event)
+        take(self.folder, &mut self.fold, event)?;
+        while let Some(state) = self.fold.next_long() {
+            let mut rows = Rows::default();
+            P::history(state, &mut rows);
+            self.long.put(rows, self.partitions, self.number)?;
+            state.forget_history();
+        }
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Folded {
         let rows = rows_of(&self.fold);
         let (poisoned, tally) = self.fold.finish();
-        Folded { projection: P::NAME, tally, rows, streams: vec![], poisoned }
+        let long = self.long;
+        Folded { projection: P::NAME, tally, rows, long, streams: vec![], poisoned }
     }
 }
 
@@ -153,6 +172,7 @@ impl<P: Projection> Folding for Apart<'_, P> {
             projection: P::NAME,
             tally: Tally::default(),
             rows: Rows::default(),
+            long: LongHistory::default(),
             streams: vec![],
             poisoned: vec![],
         };

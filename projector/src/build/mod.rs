@@ -2,11 +2,11 @@
 //!
 //! A `run` fills new generations of some projections in one pass over the log: its events are dealt
 //! out to partitions by stream (`dealing`, into `spill`), partitions are folded on all processors
-//! (`folding`) and copied into the tables (`copying`, `filling`), and what a live generation has
-//! besides rows is made in the end (`finishing`). From then on workers go on with the generations:
-//! they catch up (`catching_up`), get what their readers need (`indexing`), and are promoted. The
-//! `engine` takes these steps; `pacing` keeps it out of everybody's way; `progress` says how far it
-//! is.
+//! (`folding`; the `long_history` of a stream waits in a file) and copied into the tables
+//! (`copying`, `filling`), and what a live generation has besides rows is made in the end
+//! (`finishing`). From then on workers go on with the generations: they catch up (`catching_up`),
+//! get what their readers need (`indexing`), and are promoted. The `engine` takes these steps;
+//! `pacing` keeps it out of everybody's way; `progress` says how far it is.
 
 pub(crate) mod spill;
 
@@ -21,6 +21,7 @@ mod dealing;
 mod left_over;
 
 mod folding;
+mod long_history;
 
 mod copying;
 

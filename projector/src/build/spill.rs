@@ -18,6 +18,7 @@ mod routing;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::Path;
 
 use journal::Position;
@@ -298,6 +299,17 @@ impl Partitions {
     pub(crate) fn read(&self, partition: usize) -> Result<Blocks<'_>, SpillError> {
         let Partition { file, sealed, open } = &self.all[partition];
         Ok(Blocks::new(file.path().to_owned(), file.read()?, sealed, open))
+    }
+
+    /// A file for rows that `partition` is folded to and that memory has no room for. It is gone when
+    /// it is closed. To be asked for by one thread at a time.
+    pub(crate) fn file_for_rows(&self, partition: usize) -> Result<File, SpillError> {
+        self.directory.file_for_rows(partition)
+    }
+
+    /// Where all files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Removes everything, from disk as well.

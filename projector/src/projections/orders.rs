@@ -189,14 +189,18 @@ impl Projection for Orders {
         for line in lines::all_of(row.id, order) {
             rows.put(&line);
         }
-        for event in &draft.timeline {
-            rows.put(event);
-        }
+        Self::history(draft, rows);
         for one in returns::all_of(row.id, order, &draft.returns) {
             rows.put(&one);
         }
         let (placing, progress) = document::split(order);
         rows.put(&Stored { row, placing, progress });
+    }
+
+    fn history(draft: &Draft, rows: &mut Rows) {
+        for event in &draft.timeline {
+            rows.put(event);
+        }
     }
 
     fn settle<'a>(

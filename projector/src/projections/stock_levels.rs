@@ -160,6 +160,10 @@ impl Projection for StockLevels {
         for location in &draft.locations {
             rows.put(location);
         }
+        Self::history(draft, rows);
+    }
+
+    fn history(draft: &Draft, rows: &mut Rows) {
         for movement in &draft.movements {
             rows.put(movement);
         }

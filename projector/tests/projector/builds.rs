@@ -7,12 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::order::{OrderEvent, OrderPlaced};
 use domain::pricing::price;
-use projector::{Error, GenerationState, Phase, ProjectionName, Rebuild, RebuildOptions, Rebuilt};
+use projector::{
+    Error, GenerationState, Options, Phase, ProjectionName, Projector, Rebuild, RebuildOptions,
+    Rebuilt,
+};
 use schemas::{Encoded, StoredEvent};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::history::{at, confirmed, details, order_stream, placed, shipped};
+use crate::history::{
+    at, confirmed, details, order_stream, placed, received, shipped, stock_stream,
+};
 use crate::lives::{Dice, Life};
 use crate::orders::interleaved;
 use crate::world::{DEADLINE, World, cluster_in, eventually, settled};
@@ -88,6 +93,37 @@ async fn what_fits_into_memory_stays_there() {
     let done = rebuild(&world, options).await;
     assert_eq!(done.progress.spilled_bytes, 0);
     assert_eq!(world.dump().await, live);
+}
+
+#[tokio::test]
+async fn a_stream_with_a_very_long_history_is_folded_like_any_other() {
+    let world = World::open().await;
+    // More than twice as many as are kept in memory.
+    let receipts: Vec<_> = (1..=35_000).map(|number| received(number, 1)).collect();
+    for receipts in receipts.chunks(1_000) {
+        world.append(&stock_stream(1), receipts).await;
+    }
+    world.trade(10..14).await;
+    let options = Options { batch: 1_000, ..World::options() };
+    let projector = Projector::start(&world.url, world.journal.clone(), options).unwrap();
+    settled(&world, &projector).await;
+    projector.stop().await;
+    let live = world.dump().await;
+    let folder = TempDir::new().unwrap();
+    let options = RebuildOptions { memory_bytes: 64 << 20, ..tiny(&folder) };
+    let done = rebuild(&world, options).await;
+    let longest =
+        "select count(*) from read_model.stock_movements group by sku order by 1 desc limit 1";
+    assert_eq!(world.number(longest).await, 35_000);
+    let stock =
+        done.projections.iter().find(|it| it.projection == ProjectionName::StockLevels).unwrap();
+    let counted = "select (select count(*) from read_model.stock_levels) \
+        + (select count(*) from read_model.stock_locations) \
+        + (select count(*) from read_model.stock_movements)";
+    let counted = world.number(counted).await;
+    assert_eq!(stock.rows, counted.unsigned_abs());
+    assert_eq!(world.dump().await, live);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// An event that a newer build has written.

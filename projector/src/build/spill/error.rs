@@ -70,7 +70,7 @@ pub(crate) enum SpillError {
 
 impl SpillError {
     /// What an error at `path` means, where `needed` bytes were to be written.
-    pub(super) fn of(path: &Path, needed: Option<u64>, source: io::Error) -> Self {
+    pub(in crate::build) fn of(path: &Path, needed: Option<u64>, source: io::Error) -> Self {
         let path = path.to_owned();
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         match needed {

@@ -15,6 +15,7 @@ const LOCK: &str = "lock";
 pub(super) const MANIFEST: &str = "manifest";
 pub(super) const NEW_MANIFEST: &str = "manifest.new";
 const PARTITION: &str = "partition-";
+const ROWS: &str = "rows-";
 
 /// A directory that is ours alone, until this is dropped or the process ends.
 #[derive(Debug)]
@@ -80,6 +81,18 @@ impl Directory {
         }
     }
 
+    /// A file for the rows that partition `number` is folded to, for one thread at a time. It has no
+    /// name any more, so it is gone when it is closed.
+    pub(super) fn file_for_rows(&self, number: usize) -> Result<File, SpillError> {
+        let path = self.path.join(format!("{ROWS}{number}"));
+        let wrong = |error| SpillError::of(&path, Some(0), error);
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(true).read(true).write(true);
+        let file = options.open(&path).map_err(wrong)?;
+        fs::remove_file(&path).map_err(wrong)?;
+        Ok(file)
+    }
+
     /// Makes the names in it durable.
     pub(super) fn sync(&self) -> Result<(), SpillError> {
         let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
@@ -88,7 +101,8 @@ impl Directory {
 }
 
 fn is_ours(name: &str) -> bool {
-    [LOCK, MANIFEST, NEW_MANIFEST].contains(&name) || name.starts_with(PARTITION)
+    [LOCK, MANIFEST, NEW_MANIFEST].contains(&name)
+        || [PARTITION, ROWS].iter().any(|ours| name.starts_with(ours))
 }
 
 /// The blocks of one partition on disk.
