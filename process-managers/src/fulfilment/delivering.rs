@@ -4,19 +4,24 @@ use chrono::{DateTime, Utc};
 use domain::fulfilment::{DeliveryWork, Goods, Refusal, goods_of};
 use domain::ids::OrderId;
 use domain::order::{
-    Order, OrderCommand, OrderRejection, PlacedOrder, ShipmentBook, ShipmentStatus, ShippedBy,
+    Order, OrderCommand, OrderRejection, Parcel, PlacedOrder, ShipmentBook, ShipmentStatus,
+    ShippedBy,
 };
 use domain::personal::PostalAddress;
 use domain::shipment::{
     BookedParcel, ShipmentCommand, ShipmentRejection, ShipmentState, TrackingStatus,
 };
 use domain::stock::StockCommand;
+use futures::future::try_join_all;
 use journal::ExecuteError;
 use keyring::{Opened, Place as SealedIn};
 use schemas::stream_of;
 
 use super::failure::{partner, unavailable};
 use super::{Failure, Performance, Performed, Place, Steps, refused, unexpected};
+
+/// What became of a parcel, by its number.
+type News = (u32, (TrackingStatus, DateTime<Utc>));
 
 /// Name of the field that a shipping address is sealed in.
 const SHIPPING_ADDRESS: &str = "shipping-address";
@@ -106,16 +111,14 @@ impl Steps {
     async fn ask_the_carrier(&self, at: Place<'_>, work: &DeliveryWork) -> Performance {
         let tracking = self.carrier.track(work.shipment, at.order).await.map_err(partner)?;
         let known = self.shipment_at(work).await?;
-        for (parcel, news) in (0_u32..).zip(&tracking.parcels) {
+        let mut news = vec![];
+        for (parcel, events) in (0_u32..).zip(&tracking.parcels) {
             let told = known.parcel(parcel).map_or(&[][..], |parcel| &parcel.news);
-            for event in news.iter().filter(|it| !told.contains(&(it.status, it.at))) {
-                let (shipment, status, time) = (work.shipment, event.status, event.at);
-                let told = OrderCommand::RecordTracking { shipment, parcel, status, at: time };
-                let detail = format!("{parcel} {status} {time}");
-                self.tell_order_also(at, told, &detail).await?;
-                self.note_news(at, work, parcel, (status, time)).await?;
-            }
+            let all = events.iter().map(|event| (event.status, event.at));
+            news.extend(all.filter(|event| !told.contains(event)).map(|event| (parcel, event)));
         }
+        self.tell_news(at, work, &news).await?;
+        self.note_news(at, work, &news).await?;
         let Some(delivered_at) = tracking.delivered_at else {
             // Somebody may know better than the carrier.
             let order = self.order_at(at).await?;
@@ -137,11 +140,11 @@ impl Steps {
         let Some(book) = order.shipments.get(&work.shipment) else { return Err(no_shipment()) };
         let Some(delivered_at) = book.delivered_at else { return Ok(Performed::Awaits(None)) };
         if !book.parcels.is_empty() {
-            for (number, parcel) in (0_u32..).zip(&book.parcels) {
-                for news in &parcel.news {
-                    self.note_news(at, work, number, *news).await?;
-                }
-            }
+            let of_one = |(number, parcel): (u32, &Parcel)| {
+                parcel.news.iter().map(move |&news| (number, news)).collect::<Vec<_>>()
+            };
+            let news: Vec<_> = (0..).zip(&book.parcels).flat_map(of_one).collect();
+            self.note_news(at, work, &news).await?;
             self.note_delivery(at, work, delivered_at).await?;
         }
         Ok(Performed::Done)
@@ -210,15 +213,34 @@ impl Steps {
         self.note_shipment(at, work, booked, "booking").await
     }
 
+    /// Tells the order what is new: all at the same time, so that it is decided together and one
+    /// append.
+    async fn tell_news(
+        &self,
+        at: Place<'_>,
+        work: &DeliveryWork,
+        news: &[News],
+    ) -> Result<(), Failure> {
+        let shipment = work.shipment;
+        let tell = |&(parcel, (status, time)): &News| async move {
+            let told = OrderCommand::RecordTracking { shipment, parcel, status, at: time };
+            self.tell_order_also(at, told, &format!("{parcel} {status} {time}")).await
+        };
+        try_join_all(news.iter().map(tell)).await.map(drop)
+    }
+
+    /// Notes it at the shipment, in the same way.
     async fn note_news(
         &self,
         at: Place<'_>,
         work: &DeliveryWork,
-        parcel: u32,
-        (status, time): (TrackingStatus, DateTime<Utc>),
+        news: &[News],
     ) -> Result<(), Failure> {
-        let noted = ShipmentCommand::RecordTracking { parcel, status, at: time, note: None };
-        self.note_shipment(at, work, noted, &format!("{parcel} {status} {time}")).await
+        let note = |&(parcel, (status, time)): &News| async move {
+            let noted = ShipmentCommand::RecordTracking { parcel, status, at: time, note: None };
+            self.note_shipment(at, work, noted, &format!("{parcel} {status} {time}")).await
+        };
+        try_join_all(news.iter().map(note)).await.map(drop)
     }
 
     async fn note_delivery(
