@@ -73,6 +73,18 @@ async fn no_operation_is_open_to_a_token_without_its_scope() {
 }
 
 #[tokio::test]
+async fn a_document_that_others_have_sent_is_no_way_in() {
+    let api = Api::start().await;
+    let query = json!({ "query": "{ orders(first: 1) { nodes { id } } }" });
+    for scope in ["orders:read", "stock:read", "orders:read"] {
+        let token = api.token_with(&json!({ "scope": scope }));
+        let (status, body) = sent(api.post_anonymously().bearer_auth(token).json(&query)).await;
+        let expected = if scope == "orders:read" { 200 } else { 403 };
+        assert_eq!(status, expected, "{scope}: {body:#}");
+    }
+}
+
+#[tokio::test]
 async fn an_import_needs_a_scope_of_its_own() {
     let api = Api::start().await;
     api.receive(&["MUG"], 10).await;
