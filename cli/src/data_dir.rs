@@ -61,6 +61,11 @@ impl DataDir {
         self.0.join("event-store")
     }
 
+    /// States of long streams; may go at any time.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.0.join("snapshots")
+    }
+
     pub(crate) fn postgres(&self) -> PathBuf {
         self.0.join("postgres")
     }

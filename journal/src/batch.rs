@@ -201,6 +201,7 @@ impl<D: Aggregate> Batch<'_, D> {
             state: Arc::new(plan.after),
             revision: Some(appended.revision),
             position: appended.position,
+            event_id: plan.events.last().map_or_else(Uuid::nil, |last| last.event_id),
         };
         self.shared.remember(self.id, &known);
         self.answer(plan.verdicts, &known);

@@ -93,6 +93,14 @@ pub enum Error {
         /// What is wrong with it; without credentials.
         reason: String,
     },
+    /// The folder for states of long streams cannot be made or looked into.
+    #[error("--snapshot-dir {folder} is not usable: {reason}")]
+    SnapshotFolder {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        reason: String,
+    },
     /// The client cannot set up TLS (it does so even when TLS is off).
     #[error(
         "the event store's client cannot set up TLS: either another TLS provider was installed before it, or the \

@@ -15,6 +15,7 @@ use schemas::StreamName;
 
 use crate::gateway::{Asked, Effort, Gateway};
 use crate::reader::{Reader, Source};
+use crate::snapshots::Snapshots;
 use crate::{
     Appended, Clock, Error, ExpectedRevision, Filter, Options, Position, Proposed, Raw, Recorded,
     Scan, Subscription, prepare_tls, wire,
@@ -34,6 +35,7 @@ pub struct Journal {
     following: Arc<OnceLock<Arc<Gateway>>>,
     /// And one for scans: they fill theirs to the brim.
     scanning: Arc<OnceLock<Arc<Gateway>>>,
+    snapshots: Option<Arc<Snapshots>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,11 +46,19 @@ impl Journal {
     /// then keeps the connection alive.
     ///
     /// # Errors
-    /// [`Error::BadAddress`]. [`Error::Tls`], see [`prepare_tls`].
+    /// [`Error::BadAddress`]. [`Error::SnapshotFolder`]. [`Error::Tls`], see [`prepare_tls`].
     pub fn connect(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         prepare_tls()?;
         let gateway = Arc::new(open(&options)?);
-        Ok(Self { options, gateway, following: Arc::default(), scanning: Arc::default(), clock })
+        let folder = options.snapshot_dir.as_deref();
+        let snapshots = folder.map(Snapshots::open).transpose()?.map(Arc::new);
+        let (following, scanning) = (Arc::default(), Arc::default());
+        Ok(Self { options, gateway, following, scanning, snapshots, clock })
+    }
+
+    /// Where states of long streams are kept, if anywhere.
+    pub(crate) fn snapshots(&self) -> Option<&Arc<Snapshots>> {
+        self.snapshots.as_ref()
     }
 
     /// The clock this journal was connected with.
@@ -307,7 +317,7 @@ pub(crate) async fn head_by(gateway: &Gateway, mut effort: Effort<'_>) -> Result
 }
 
 fn open(options: &Options) -> Result<Gateway, Error> {
-    let Options { event_store, event_store_deadline } = options;
+    let Options { event_store, event_store_deadline, .. } = options;
     let settings = event_store.settings()?.clone();
     Ok(Gateway::open(settings, event_store.to_string(), *event_store_deadline))
 }

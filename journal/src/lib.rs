@@ -24,6 +24,10 @@
 //! - **An answer to a command rests on what was durable after the command came**, rejections
 //!   included. Commands that wait for the same stream are decided together, each seeing the ones
 //!   before it, and appended in one call. A stream that is known costs no read.
+//! - **A long stream is read once**, if there is a folder for it (`--snapshot-dir`) and its aggregate
+//!   says how its states are written down ([`Aggregate::STATES`](schemas::Aggregate::STATES)): after a
+//!   restart at most an eighth of it, or 4096 events. What is in the folder is never trusted more than
+//!   the log.
 //! - **Whether a repeated command has an effect is for the decider to say**: in effect already
 //!   means no events.
 //! - **A command may name the revision it is meant for** ([`Repository::execute_at`]). It is then
@@ -76,6 +80,7 @@ mod raw;
 mod reader;
 mod repository;
 mod scan;
+mod snapshots;
 mod subscription;
 mod tls;
 mod wire;

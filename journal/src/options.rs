@@ -1,6 +1,7 @@
 //! Where the event store is, and how long to wait for it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -33,18 +34,30 @@ pub struct Options {
         value_parser = parse_seconds
     )]
     pub event_store_deadline: Duration,
+
+    /// Folder in which states of long streams are kept, so that a process that starts does not read
+    /// them from their beginning. Processes may share it, and it may be emptied at any time
+    #[arg(long, value_name = "FOLDER", env = "ORDERSTORE_SNAPSHOT_DIR")]
+    pub snapshot_dir: Option<PathBuf>,
 }
 
 impl Options {
     /// The store at `address`, with the default deadline of five seconds.
     pub fn new(address: Address) -> Self {
-        Self { event_store: address, event_store_deadline: Duration::from_secs(5) }
+        let event_store_deadline = Duration::from_secs(5);
+        Self { event_store: address, event_store_deadline, snapshot_dir: None }
     }
 
     /// The same with another deadline.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { event_store_deadline: deadline, ..self }
+    }
+
+    /// The same with a folder for states of long streams.
+    #[must_use]
+    pub fn with_snapshots(self, folder: impl Into<PathBuf>) -> Self {
+        Self { snapshot_dir: Some(folder.into()), ..self }
     }
 }
 

@@ -3,19 +3,21 @@
 //! How commands for one stream wait for each other is in `lane`, how those that wait are decided
 //! together and appended is in `batch`.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
-use schemas::{Aggregate, StreamName};
+use schemas::{Aggregate, StateFormat, StreamName};
 use thiserror::Error;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::cache::Cache;
 use crate::lane::{Lanes, Waiting};
-use crate::{Error, ExpectedRevision, Journal, Position, Recorded};
+use crate::snapshots::{self, Snapshot};
+use crate::{Error, EventStream, ExpectedRevision, Journal, Position, Recorded};
 
 /// Who wants a command, why and because of what. Goes into the metadata of its events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +99,8 @@ pub struct Stats {
     pub appends: u64,
     /// Reads that were asked of the store.
     pub reads: u64,
+    /// Events that they brought.
+    pub events_read: u64,
     /// Appends that met a stream that had moved on.
     pub conflicts: u64,
 }
@@ -111,6 +115,8 @@ pub(crate) struct Shared<D: Aggregate> {
     pub(crate) lanes: Lanes<D>,
     pub(crate) counters: Counters,
     cache: Mutex<Cache<D::Id, Known<D>>>,
+    /// The revisions that states of long streams were last written down at.
+    written: Mutex<HashMap<D::Id, u64>>,
 }
 
 #[derive(Default)]
@@ -118,6 +124,7 @@ pub(crate) struct Counters {
     pub(crate) commands: AtomicU64,
     pub(crate) appends: AtomicU64,
     pub(crate) reads: AtomicU64,
+    pub(crate) events_read: AtomicU64,
     pub(crate) conflicts: AtomicU64,
 }
 
@@ -127,6 +134,8 @@ pub(crate) struct Known<D: Aggregate> {
     /// `None` when it has no events.
     pub(crate) revision: Option<u64>,
     pub(crate) position: Position,
+    /// The id of its last event, nil when it has none.
+    pub(crate) event_id: Uuid,
 }
 
 impl<D: Aggregate> Repository<D> {
@@ -137,6 +146,7 @@ impl<D: Aggregate> Repository<D> {
             lanes: Lanes::default(),
             counters: Counters::default(),
             cache: Mutex::new(Cache::new(capacity)),
+            written: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -192,7 +202,7 @@ impl<D: Aggregate> Repository<D> {
     pub async fn load(&self, id: &D::Id) -> Result<Option<Loaded<D>>, Error> {
         let known = self.shared.read_on(id, self.shared.cached(id)).await?;
         self.shared.remember(id, &known);
-        let Known { state, revision, position } = known;
+        let Known { state, revision, position, .. } = known;
         Ok(revision.map(|revision| Loaded { state, revision, position }))
     }
 
@@ -203,12 +213,13 @@ impl<D: Aggregate> Repository<D> {
 
     /// What was done so far.
     pub fn stats(&self) -> Stats {
-        let Counters { commands, appends, reads, conflicts } = &self.shared.counters;
+        let Counters { commands, appends, reads, events_read, conflicts } = &self.shared.counters;
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             commands: of(commands),
             appends: of(appends),
             reads: of(reads),
+            events_read: of(events_read),
             conflicts: of(conflicts),
         }
     }
@@ -220,6 +231,8 @@ impl<D: Aggregate> Repository<D> {
 }
 
 impl<D: Aggregate> Shared<D> {
+    const STATES: Option<&'static StateFormat<D::State>> = const { &D::STATES }.as_ref();
+
     pub(crate) fn stream(id: &D::Id) -> StreamName {
         StreamName::new(D::CATEGORY, id)
     }
@@ -230,10 +243,13 @@ impl<D: Aggregate> Shared<D> {
 
     /// Keeps `known` for next time, unless more is known already.
     pub(crate) fn remember(&self, id: &D::Id, known: &Known<D>) {
-        let mut cache = self.cache();
-        if cache.get(id).is_none_or(|before| before.revision <= known.revision) {
-            cache.put(id.clone(), known.clone());
+        {
+            let mut cache = self.cache();
+            if cache.get(id).is_none_or(|before| before.revision <= known.revision) {
+                cache.put(id.clone(), known.clone());
+            }
         }
+        self.write_down(id, known);
     }
 
     /// Keeps `known` even if more seemed to be known: that was wrong.
@@ -241,32 +257,102 @@ impl<D: Aggregate> Shared<D> {
         self.cache().put(id.clone(), known.clone());
     }
 
-    /// `known`, and what has happened since; from the start when nothing is known.
+    /// `known`, and what has happened since; from the start, or from what was written down, when
+    /// nothing is known.
     pub(crate) async fn read_on(
         &self,
         id: &D::Id,
         known: Option<Known<D>>,
     ) -> Result<Known<D>, Error> {
+        if let Some(known) = known {
+            let from = known.revision.map_or(0, |revision| revision + 1);
+            return self.fold(known, self.read(id, from)).await;
+        }
+        if let Some(snapshot) = self.written_down(id).await
+            && let Some(known) = self.go_on_from(id, snapshot).await?
+        {
+            return Ok(known);
+        }
+        self.fold(Known::nothing(), self.read(id, 0)).await
+    }
+
+    fn read(&self, id: &D::Id, from: u64) -> EventStream {
         self.counters.reads.fetch_add(1, Ordering::Relaxed);
-        let Known { state, mut revision, mut position } = known.unwrap_or_else(Known::nothing);
-        let from = revision.map_or(0, |revision| revision + 1);
-        let mut events = self.journal.read(&Self::stream(id), from);
-        let Some(first) = events.try_next().await? else {
-            return Ok(Known { state, revision, position });
-        };
+        self.journal.read(&Self::stream(id), from)
+    }
+
+    async fn fold(&self, known: Known<D>, mut events: EventStream) -> Result<Known<D>, Error> {
+        let Some(first) = events.try_next().await? else { return Ok(known) };
+        let Known { state, mut revision, mut position, mut event_id } = known;
         let mut state = Arc::unwrap_or_clone(state);
         let mut next = Some(first);
         while let Some(event) = next {
+            self.counters.events_read.fetch_add(1, Ordering::Relaxed);
             state = D::evolve(state, &decode::<D>(&event)?);
             revision = Some(event.revision);
-            position = event.position;
+            (position, event_id) = (event.position, event.event_id);
             next = events.try_next().await?;
         }
-        Ok(Known { state: Arc::new(state), revision, position })
+        Ok(Known { state: Arc::new(state), revision, position, event_id })
+    }
+
+    /// What was written down of a long stream when this process, or another one, knew it.
+    async fn written_down(&self, id: &D::Id) -> Option<Snapshot<D::State>> {
+        let (format, snapshots) = (Self::STATES?, self.journal.snapshots()?.clone());
+        let stream = Self::stream(id);
+        let reading = tokio::task::spawn_blocking(move || snapshots.read(&stream, format));
+        reading.await.ok().flatten()
+    }
+
+    /// What is known with `snapshot`, unless the log has another event where it was written down.
+    async fn go_on_from(
+        &self,
+        id: &D::Id,
+        snapshot: Snapshot<D::State>,
+    ) -> Result<Option<Known<D>>, Error> {
+        let mut events = self.read(id, snapshot.revision);
+        let Some(last) = events.try_next().await? else { return Ok(None) };
+        self.counters.events_read.fetch_add(1, Ordering::Relaxed);
+        if (last.revision, last.event_id) != (snapshot.revision, snapshot.event_id) {
+            tracing::info!(stream = %last.stream, "a snapshot is passed over: it is of another log");
+            return Ok(None);
+        }
+        self.written().insert(id.clone(), last.revision);
+        let known = Known {
+            state: Arc::new(snapshot.state),
+            revision: Some(last.revision),
+            position: last.position,
+            event_id: last.event_id,
+        };
+        self.fold(known, events).await.map(Some)
+    }
+
+    /// Writes the state of a stream that has become long, beside whatever else is done.
+    fn write_down(&self, id: &D::Id, known: &Known<D>) {
+        let (Some(format), Some(snapshots)) = (Self::STATES, self.journal.snapshots()) else {
+            return;
+        };
+        let Some(revision) = known.revision else { return };
+        {
+            let mut written = self.written();
+            if !snapshots::is_due(written.get(id).copied(), revision) {
+                return;
+            }
+            written.insert(id.clone(), revision);
+        }
+        let (snapshots, stream) = (Arc::clone(snapshots), Self::stream(id));
+        let (event_id, state) = (known.event_id, Arc::clone(&known.state));
+        tokio::task::spawn_blocking(move || {
+            snapshots.write(&stream, format, (revision, event_id), &*state);
+        });
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache<D::Id, Known<D>>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<D::Id, u64>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -281,7 +367,12 @@ fn decode<D: Aggregate>(event: &Recorded) -> Result<D::Event, Error> {
 impl<D: Aggregate> Known<D> {
     /// A stream without events.
     pub(crate) fn nothing() -> Self {
-        Self { state: Arc::new(D::initial()), revision: None, position: Position::START }
+        Self {
+            state: Arc::new(D::initial()),
+            revision: None,
+            position: Position::START,
+            event_id: Uuid::nil(),
+        }
     }
 
     pub(crate) fn expected(&self) -> ExpectedRevision {

@@ -19,6 +19,7 @@ pub(crate) const fn is_about_events(error: &journal::Error) -> bool {
         | journal::Error::Conflict { .. }
         | journal::Error::TooLarge { .. }
         | journal::Error::BadAddress { .. }
+        | journal::Error::SnapshotFolder { .. }
         | journal::Error::Tls
         | journal::Error::GivenUp => false,
     }

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use domain::Decider;
 use thiserror::Error;
 
+use crate::StateFormat;
+
 /// An event as it is stored: its type, the version of its shape and its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
@@ -64,4 +66,7 @@ pub trait Aggregate: Decider<Event: StoredEvent> {
     const CATEGORY: &'static str;
     /// Identifies one stream of the category; printed into its name.
     type Id: std::fmt::Display + Clone + Eq + std::hash::Hash + Send + Sync + 'static;
+    /// How its states are written down, if its streams become so long that reading one from its
+    /// start takes a while. Such a state says nothing about a person in clear.
+    const STATES: Option<StateFormat<Self::State>> = None;
 }

@@ -25,6 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{Aggregate, Encoded, StoredEvent, Undecodable};
+use crate::state_format::StateFormat;
 use crate::stream::StreamName;
 use crate::upcast;
 
@@ -178,17 +179,18 @@ stored_events! {
 }
 
 macro_rules! aggregates {
-    ($($decider:ident in $category:literal by $id:ident;)+) => {$(
+    ($($decider:ident in $category:literal by $id:ident $(, states v $version:literal)?;)+) => {$(
         impl Aggregate for $decider {
             const CATEGORY: &'static str = $category;
             type Id = $id;
+            $(const STATES: Option<StateFormat<Self::State>> = Some(StateFormat::version($version));)?
         }
     )+};
 }
 
 aggregates! {
     Order in "order" by OrderId;
-    Stock in "stock" by Sku;
+    Stock in "stock" by Sku, states v 1;
     Payment in "payment" by PaymentId;
     Shipment in "shipment" by ShipmentId;
     CreditNote in "credit_note" by CreditNoteId;

@@ -94,6 +94,7 @@ pub(crate) fn store_error(ctx: &Context<'_>, cause: &journal::Error) -> Error {
         | journal::Error::StreamDeleted { .. }
         | journal::Error::AccessDenied { .. }
         | journal::Error::BadAddress { .. }
+        | journal::Error::SnapshotFolder { .. }
         | journal::Error::Tls
         | journal::Error::Refused { .. } => internal(ctx, cause),
     }

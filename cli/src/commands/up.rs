@@ -138,6 +138,7 @@ struct Stores {
     embedded: Option<embedded_store::Server>,
     event_store: String,
     address: journal::Address,
+    snapshots: PathBuf,
     postgres: Option<Cluster>,
     database: String,
     partners: Option<Simulator>,
@@ -162,11 +163,12 @@ impl Stores {
         };
         let database = postgres.as_ref().map(Cluster::url).or_else(|| up.database_url.clone());
         let database = database.context("there is no database")?;
-        Ok(Self { embedded, event_store, address, postgres, database, partners })
+        let snapshots = data_dir.snapshots();
+        Ok(Self { embedded, event_store, address, snapshots, postgres, database, partners })
     }
 
     fn journal(&self) -> anyhow::Result<Journal> {
-        let options = journal::Options::new(self.address.clone());
+        let options = journal::Options::new(self.address.clone()).with_snapshots(&self.snapshots);
         Ok(Journal::connect(options, Arc::new(SystemClock))?)
     }
 

@@ -1,11 +1,13 @@
 //! The stock of one SKU, as later decisions need to know it. What each event does to it is in
-//! `evolve`.
+//! `evolve`, how it is written down in `kept`.
 
 mod evolve;
+mod kept;
 mod reservation;
 
 use chrono::{DateTime, Utc};
 use rpds::{HashTrieMapSync as Map, RedBlackTreeMapSync as SortedMap};
+use serde::{Deserialize, Serialize};
 
 pub use self::reservation::Reservation;
 use super::terms::{AdjustReason, LocatedUnits, StockPolicy};
@@ -21,7 +23,11 @@ use crate::quantity::Quantity;
 /// whatever their size, and a change to the copy a few kB even then. What is asked for by age (the
 /// oldest promise, the reservation that is over first) has a sorted map of its own, so that nothing
 /// ever looks through all orders.
-#[derive(Debug, Clone, Default, PartialEq)]
+///
+/// It is kept outside memory too (`schemas` has the version of what is kept): whoever changes what an
+/// event does to it, or its fields, raises that version.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "kept::Kept", into = "kept::Kept")]
 pub struct StockState {
     known: bool,
     policy: StockPolicy,
@@ -43,7 +49,7 @@ pub struct StockState {
 }
 
 /// What one location has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shelf {
     /// Units there, set aside or not.
     pub on_hand: u64,
@@ -59,7 +65,7 @@ impl Shelf {
 }
 
 /// What became of the units of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Settlement {
     Shipped,
     /// Given back, or never to be set aside.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::Decider;
 use journal::{Context, ExecuteError, Journal, Proposed, Repository, ids};
-use schemas::{Aggregate, Encoded, Metadata, StoredEvent, StreamName, Undecodable};
+use schemas::{Aggregate, Encoded, Metadata, StateFormat, StoredEvent, StreamName, Undecodable};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct Counter;
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct State {
     pub(crate) limit: Option<u64>,
     pub(crate) count: u64,
@@ -106,6 +106,7 @@ impl StoredEvent for Event {
 impl Aggregate for Counter {
     const CATEGORY: &'static str = "counter";
     type Id = String;
+    const STATES: Option<StateFormat<State>> = Some(StateFormat::version(1));
 }
 
 pub(crate) type Counters = Repository<Counter>;

@@ -9,6 +9,7 @@ mod misbehaving;
 mod outages;
 mod scanning;
 mod scripted;
+mod snapshots;
 mod store;
 mod streams;
 mod subscriptions;

@@ -175,7 +175,7 @@ impl StockState {
     }
 
     /// Keeps a reservation, unless nothing is left of it.
-    fn keep(&mut self, order: OrderId, reservation: Reservation) {
+    pub(super) fn keep(&mut self, order: OrderId, reservation: Reservation) {
         self.backordered += u64::from(reservation.backordered);
         if let Some(turn) = reservation.turn
             && reservation.backordered > 0

@@ -222,6 +222,13 @@ proptest! {
     }
 
     #[test]
+    fn a_state_that_was_written_down_is_the_same_when_it_is_read(commands in any_commands(ANY)) {
+        let (_, state) = run_each_twice::<Stock>(commands);
+        let written = serde_json::to_vec(&state).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<StockState>(&written).unwrap(), state);
+    }
+
+    #[test]
     fn nothing_is_sold_twice_lost_or_overtaken(commands in any_commands(COUNTED)) {
         let (mut books, mut state) = (Books::default(), Stock::initial());
         for command in commands {
