@@ -8,6 +8,7 @@ mod live;
 mod load;
 mod place;
 mod rebuild;
+mod restart;
 mod stage;
 mod store;
 
@@ -36,6 +37,7 @@ enum What {
     /// Reading `$all` through the client against a bare gRPC stream of the same messages
     Reads,
     Opening(store::Opening),
+    Restart(restart::Restart),
     History(history::Writing),
     Rebuild(rebuild::Rebuilding),
     Beside(rebuild::Beside),
@@ -55,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         Some(What::Appends) => runtime.block_on(store::appends()),
         Some(What::Reads) => runtime.block_on(store::reads()),
         Some(What::Opening(opening)) => runtime.block_on(store::opening(opening)),
+        Some(What::Restart(restart)) => runtime.block_on(restart::run(restart)),
         Some(What::History(writing)) => history::run(&writing),
         Some(What::Rebuild(rebuilding)) => runtime.block_on(rebuild::run(rebuilding)),
         Some(What::Beside(beside)) => runtime.block_on(rebuild::beside(beside)),

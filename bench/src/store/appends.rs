@@ -19,8 +19,8 @@ use eventstore::{
 };
 use futures::future::try_join_all;
 
-use super::{Folder, event_of, store_in};
-use crate::stage::free_port;
+use super::{event_of, store_in};
+use crate::stage::{Folder, free_port};
 
 const WRITERS: usize = 64;
 /// Connections that the writers share.

@@ -11,8 +11,8 @@ use eventstore::{AppendToStreamOptions, Client};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{Folder, event_of, store_in};
-use crate::stage::free_port;
+use super::{event_of, store_in};
+use crate::stage::{Folder, free_port};
 
 const PER_APPEND: usize = 500;
 const WRITERS: usize = 4;

@@ -8,8 +8,8 @@ use eventstore::{Client, ReadAllOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::raw::{Recording, replay};
-use super::{Folder, event_of, store_in};
-use crate::stage::free_port;
+use super::{event_of, store_in};
+use crate::stage::{Folder, free_port};
 
 const EVENTS: usize = 300_000;
 const STREAMS: usize = 3_000;

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 #[derive(Deserialize)]
 struct Event {
     #[serde(rename = "type")]
-    event_type: String,
+    name: String,
     version: u32,
     data: Box<RawValue>,
 }
@@ -37,7 +37,7 @@ fn folded<A: Aggregate>() -> (Vec<Event>, A::State) {
     let events: Vec<Event> = serde_json::from_slice(&file).unwrap();
     let state = events.iter().fold(A::initial(), |state, event| {
         let data = event.data.get().as_bytes();
-        A::evolve(state, &A::Event::decode(&event.event_type, event.version, data).unwrap())
+        A::evolve(state, &A::Event::decode(&event.name, event.version, data).unwrap())
     });
     (events, state)
 }
@@ -62,7 +62,7 @@ fn a_state_that_an_earlier_build_of_this_version_wrote_is_what_its_events_lead_t
 #[test]
 fn those_events_are_of_every_type_that_there_is() {
     let (events, _) = folded::<Stock>();
-    let types: BTreeSet<_> = events.iter().map(|event| event.event_type.as_str()).collect();
+    let types: BTreeSet<_> = events.iter().map(|event| event.name.as_str()).collect();
     let known = EVENT_TYPES.iter().filter(|row| row.name.starts_with("stock-"));
     assert_eq!(types, known.map(|row| row.name).collect());
 }
