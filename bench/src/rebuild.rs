@@ -2,12 +2,13 @@
 //!
 //! In reading order: a process of its own that rebuilds (`alone`); who spends how much of the
 //! processors (`processors`); the `limit`, which is copying the resulting rows into tables of the same
-//! definition and making the same keys and indexes; the run of both; and what becomes of orders that are
-//! placed meanwhile (`beside`).
+//! definition and making the same keys and indexes; what `lists` of the rebuilt orders take; the run of
+//! all this; and what becomes of orders that are placed meanwhile (`beside`).
 
 mod alone;
 mod beside;
 mod limit;
+mod lists;
 mod processors;
 
 use std::path::{Path, PathBuf};
@@ -100,6 +101,7 @@ pub(crate) async fn run(rebuilding: Rebuilding) -> anyhow::Result<()> {
     show(&rebuilt, &processors);
     ensure!(rebuilt.promoted, "the rebuild was not promoted: {:?}", rebuilt.refusals);
 
+    lists::run(&job.database).await?;
     if rebuilding.compare || tally.orders <= COMPARED {
         compare(&Job { promote: false, ..job.clone() }).await?;
     }

@@ -126,7 +126,7 @@ impl<D: Aggregate> Batch<'_, D> {
         let appending = self.shared.journal.append(&stream, base.expected(), plan.events.clone());
         match appending.await {
             Ok(appended) => self.succeeded(plan, appended),
-            Err(Error::Conflict { actual, .. }) => return self.decide_again(base, actual).await,
+            Err(Error::Conflict { .. }) => return self.decide_again(base).await,
             Err(error @ Error::TooLarge { .. }) => self.too_large(base, &plan, error),
             Err(error) => return Err(Failure::Store(error)),
         }
@@ -181,7 +181,7 @@ impl<D: Aggregate> Batch<'_, D> {
 
     /// Nothing is to be written. The answers stand if the state they rest on is still current.
     async fn confirm(&mut self, base: Known<D>, plan: Plan<D>) -> Result<(), Failure> {
-        let before = base.revision;
+        let before = (base.revision, base.event_id);
         let known = if self.current {
             base
         } else {
@@ -189,7 +189,7 @@ impl<D: Aggregate> Batch<'_, D> {
         };
         self.current = true;
         self.shared.remember(self.id, &known);
-        if known.revision == before {
+        if (known.revision, known.event_id) == before {
             self.answer(plan.verdicts, &known);
         }
         self.known = Some(known);
@@ -201,6 +201,7 @@ impl<D: Aggregate> Batch<'_, D> {
             state: Arc::new(plan.after),
             revision: Some(appended.revision),
             position: appended.position,
+            // An append is of something.
             event_id: plan.events.last().map_or_else(Uuid::nil, |last| last.event_id),
         };
         self.shared.remember(self.id, &known);
@@ -212,7 +213,7 @@ impl<D: Aggregate> Batch<'_, D> {
     }
 
     /// Somebody else has written to the stream: learn what, and start over.
-    async fn decide_again(&mut self, base: Known<D>, actual: Option<u64>) -> Result<(), Failure> {
+    async fn decide_again(&mut self, base: Known<D>) -> Result<(), Failure> {
         self.shared.counters.conflicts.fetch_add(1, Ordering::Relaxed);
         self.conflicts += 1;
         if self.conflicts > CONFLICTS {
@@ -221,21 +222,8 @@ impl<D: Aggregate> Batch<'_, D> {
         if self.conflicts > 1 {
             tokio::time::sleep(self.backoff.next()).await;
         }
-        let mut known = None;
-        if actual >= base.revision {
-            let read = self.shared.read_on(self.id, Some(base)).await.map_err(Failure::Store)?;
-            // Not as far as the store says it goes: what there was has been deleted.
-            known = Some(read).filter(|read| read.revision >= actual);
-        }
-        let known = if let Some(known) = known {
-            self.shared.remember(self.id, &known);
-            known
-        } else {
-            // It was deleted, or restored and is shorter than we know it: forget what we know.
-            let known = self.shared.read_on(self.id, None).await.map_err(Failure::Store)?;
-            self.shared.correct(self.id, &known);
-            known
-        };
+        let known = self.shared.read_on(self.id, Some(base)).await.map_err(Failure::Store)?;
+        self.shared.remember(self.id, &known);
         self.known = Some(known);
         self.current = true;
         Ok(())

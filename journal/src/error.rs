@@ -94,7 +94,7 @@ pub enum Error {
         reason: String,
     },
     /// The folder for states of long streams cannot be made or looked into.
-    #[error("--snapshot-dir {folder} is not usable: {reason}")]
+    #[error("the folder for snapshots, {folder}, is not usable: {reason}")]
     SnapshotFolder {
         /// The folder.
         folder: String,

@@ -36,7 +36,8 @@ pub struct Options {
     pub event_store_deadline: Duration,
 
     /// Folder in which states of long streams are kept, so that a process that starts does not read
-    /// them from their beginning. Processes may share it, and it may be emptied at any time
+    /// them from their beginning. Processes of the same user may share it, and it may be
+    /// emptied at any time
     #[arg(long, value_name = "FOLDER", env = "ORDERSTORE_SNAPSHOT_DIR")]
     pub snapshot_dir: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::cache::Cache;
 use crate::lane::{Lanes, Waiting};
-use crate::snapshots::{self, Snapshot};
+use crate::snapshots::{self, Snapshot, Snapshots};
 use crate::{Error, EventStream, ExpectedRevision, Journal, Position, Recorded};
 
 /// Who wants a command, why and because of what. Goes into the metadata of its events.
@@ -115,8 +115,8 @@ pub(crate) struct Shared<D: Aggregate> {
     pub(crate) lanes: Lanes<D>,
     pub(crate) counters: Counters,
     cache: Mutex<Cache<D::Id, Known<D>>>,
-    /// The revisions that states of long streams were last written down at.
-    written: Mutex<HashMap<D::Id, u64>>,
+    /// The revisions of the latest snapshots of long streams.
+    snapshot_revisions: Mutex<HashMap<D::Id, u64>>,
 }
 
 #[derive(Default)]
@@ -146,7 +146,7 @@ impl<D: Aggregate> Repository<D> {
             lanes: Lanes::default(),
             counters: Counters::default(),
             cache: Mutex::new(Cache::new(capacity)),
-            written: Mutex::default(),
+            snapshot_revisions: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -249,31 +249,42 @@ impl<D: Aggregate> Shared<D> {
                 cache.put(id.clone(), known.clone());
             }
         }
-        self.write_down(id, known);
+        self.write_snapshot(id, known);
     }
 
     /// Keeps `known` even if more seemed to be known: that was wrong.
-    pub(crate) fn correct(&self, id: &D::Id, known: &Known<D>) {
+    fn correct(&self, id: &D::Id, known: &Known<D>) {
         self.cache().put(id.clone(), known.clone());
+        self.snapshot_revisions().remove(id);
+        self.write_snapshot(id, known);
     }
 
-    /// `known`, and what has happened since; from the start, or from what was written down, when
-    /// nothing is known.
+    /// `known`, and what has happened since; from the start, or from a snapshot, when nothing is known.
+    ///
+    /// Nothing is believed of which the log has another past by now: it may have been restored, or the
+    /// stream deleted.
     pub(crate) async fn read_on(
         &self,
         id: &D::Id,
         known: Option<Known<D>>,
     ) -> Result<Known<D>, Error> {
+        let known = known.filter(|known| known.revision.is_some());
+        let was_known = known.is_some();
+        let known = match known {
+            Some(known) => self.go_on_from(id, known).await?,
+            None => match self.read_snapshot(id).await {
+                Some(snapshot) => self.go_on_from(id, snapshot).await?,
+                None => None,
+            },
+        };
         if let Some(known) = known {
-            let from = known.revision.map_or(0, |revision| revision + 1);
-            return self.fold(known, self.read(id, from)).await;
-        }
-        if let Some(snapshot) = self.written_down(id).await
-            && let Some(known) = self.go_on_from(id, snapshot).await?
-        {
             return Ok(known);
         }
-        self.fold(Known::nothing(), self.read(id, 0)).await
+        let known = self.fold(Known::nothing(), self.read(id, 0)).await?;
+        if was_known {
+            self.correct(id, &known);
+        }
+        Ok(known)
     }
 
     fn read(&self, id: &D::Id, from: u64) -> EventStream {
@@ -296,63 +307,56 @@ impl<D: Aggregate> Shared<D> {
         Ok(Known { state: Arc::new(state), revision, position, event_id })
     }
 
-    /// What was written down of a long stream when this process, or another one, knew it.
-    async fn written_down(&self, id: &D::Id) -> Option<Snapshot<D::State>> {
-        let (format, snapshots) = (Self::STATES?, self.journal.snapshots()?.clone());
-        let stream = Self::stream(id);
-        let reading = tokio::task::spawn_blocking(move || snapshots.read(&stream, format));
-        reading.await.ok().flatten()
+    /// What this process, or another one, knew of a long stream.
+    async fn read_snapshot(&self, id: &D::Id) -> Option<Known<D>> {
+        let (format, snapshots) = (Self::STATES?, self.journal.snapshots()?);
+        let Snapshot { state, revision, event_id } =
+            Snapshots::read(snapshots, Self::stream(id), format).await?;
+        self.snapshot_revisions().insert(id.clone(), revision);
+        let (state, revision) = (Arc::new(state), Some(revision));
+        Some(Known { state, revision, position: Position::START, event_id })
     }
 
-    /// What is known with `snapshot`, unless the log has another event where it was written down.
-    async fn go_on_from(
-        &self,
-        id: &D::Id,
-        snapshot: Snapshot<D::State>,
-    ) -> Result<Option<Known<D>>, Error> {
-        let mut events = self.read(id, snapshot.revision);
-        let Some(last) = events.try_next().await? else { return Ok(None) };
-        self.counters.events_read.fetch_add(1, Ordering::Relaxed);
-        if (last.revision, last.event_id) != (snapshot.revision, snapshot.event_id) {
-            tracing::info!(stream = %last.stream, "a snapshot is passed over: it is of another log");
-            return Ok(None);
+    /// `known`, and what has happened since, unless the log has another event where `known` ends.
+    async fn go_on_from(&self, id: &D::Id, known: Known<D>) -> Result<Option<Known<D>>, Error> {
+        let mut events = self.read(id, known.revision.unwrap_or(0));
+        if let Some(last) = events.try_next().await? {
+            self.counters.events_read.fetch_add(1, Ordering::Relaxed);
+            if (Some(last.revision), last.event_id) == (known.revision, known.event_id) {
+                let known = Known { position: last.position, ..known };
+                return self.fold(known, events).await.map(Some);
+            }
         }
-        self.written().insert(id.clone(), last.revision);
-        let known = Known {
-            state: Arc::new(snapshot.state),
-            revision: Some(last.revision),
-            position: last.position,
-            event_id: last.event_id,
-        };
-        self.fold(known, events).await.map(Some)
+        let (stream, revision) = (Self::stream(id), known.revision);
+        tracing::info!(%stream, revision, "what was known is of another past, and is forgotten");
+        self.snapshot_revisions().remove(id);
+        Ok(None)
     }
 
-    /// Writes the state of a stream that has become long, beside whatever else is done.
-    fn write_down(&self, id: &D::Id, known: &Known<D>) {
+    /// Keeps the state of a stream that has become long, beside whatever else is done.
+    fn write_snapshot(&self, id: &D::Id, known: &Known<D>) {
         let (Some(format), Some(snapshots)) = (Self::STATES, self.journal.snapshots()) else {
             return;
         };
         let Some(revision) = known.revision else { return };
         {
-            let mut written = self.written();
-            if !snapshots::is_due(written.get(id).copied(), revision) {
+            let mut revisions = self.snapshot_revisions();
+            if !snapshots::is_due(revisions.get(id).copied(), revision) {
                 return;
             }
-            written.insert(id.clone(), revision);
+            // Whether or not it can be written: what fails for one command fails for the next.
+            revisions.insert(id.clone(), revision);
         }
-        let (snapshots, stream) = (Arc::clone(snapshots), Self::stream(id));
-        let (event_id, state) = (known.event_id, Arc::clone(&known.state));
-        tokio::task::spawn_blocking(move || {
-            snapshots.write(&stream, format, (revision, event_id), &*state);
-        });
+        let last = (revision, known.event_id);
+        Snapshots::write(snapshots, Self::stream(id), format, last, Arc::clone(&known.state));
     }
 
     fn cache(&self) -> MutexGuard<'_, Cache<D::Id, Known<D>>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn written(&self) -> MutexGuard<'_, HashMap<D::Id, u64>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    fn snapshot_revisions(&self) -> MutexGuard<'_, HashMap<D::Id, u64>> {
+        self.snapshot_revisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,18 +4,20 @@
 //! A file is never trusted more than the log. It names the event it was written after, and counts only
 //! if that very event is still at that revision of its stream; one that is damaged, of another version
 //! or of another log is passed over, and the stream read from its start as if there had been none. So
-//! nothing is ever wrong because of a file, nothing has to be backed up, and the folder may be
-//! emptied at any time.
+//! nothing has to be backed up, and the folder may be emptied at any time.
 //!
 //! One line of JSON says what a file is, the rest of it is the state.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemas::{StateFormat, StreamName};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use twox_hash::XxHash3_64;
 use uuid::Uuid;
 
@@ -23,9 +25,11 @@ use crate::Error;
 
 /// Up to so many events are read in no time.
 const FEW: u64 = 4_096;
-/// The events that a file leaves to be read are at most this part of all, so that what is written
-/// over the years is a few times the size of the last file.
-const PART: u64 = 8;
+/// Of a longer stream an eighth is left to be read, so that what a process writes of it over the years
+/// is some eight times the size of the last file.
+const PARTS: u64 = 8;
+/// So many files are read or written at the same time: each has its state in memory twice.
+const AT_ONCE: usize = 2;
 /// What a killed process was writing, and nobody else can be writing any more.
 const LEFT_OVER: Duration = Duration::from_hours(1);
 const UNFINISHED: &str = ".unfinished-";
@@ -34,6 +38,7 @@ const UNFINISHED: &str = ".unfinished-";
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     folder: PathBuf,
+    turns: Semaphore,
 }
 
 /// A state and the event it was reached with.
@@ -56,7 +61,7 @@ struct Head {
 /// Whether a stream that has come to `revision` is worth another file after the one of `last`.
 pub(crate) fn is_due(last: Option<u64>, revision: u64) -> bool {
     let since = revision.saturating_sub(last.unwrap_or(0));
-    since >= FEW.max(revision / PART)
+    since >= FEW.max(revision / PARTS)
 }
 
 impl Snapshots {
@@ -68,15 +73,49 @@ impl Snapshots {
         };
         fs::create_dir_all(folder).map_err(unusable)?;
         remove_left_overs(folder).map_err(unusable)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), turns: Semaphore::new(AT_ONCE) })
     }
 
     /// The state that was last written of `stream`, if there is one that this build reads.
-    pub(crate) fn read<S>(
-        &self,
-        stream: &StreamName,
-        format: &StateFormat<S>,
+    pub(crate) async fn read<S: Send + 'static>(
+        this: &Arc<Self>,
+        stream: StreamName,
+        format: &'static StateFormat<S>,
     ) -> Option<Snapshot<S>> {
+        let this = Arc::clone(this);
+        let turn = this.turns.acquire().await;
+        let reading = {
+            let this = Arc::clone(&this);
+            spawn_blocking(move || this.read_now(&stream, format))
+        };
+        let snapshot = reading.await.ok().flatten();
+        drop(turn);
+        snapshot
+    }
+
+    /// Writes the state that `stream` had after its event `revision`, whose id was `event_id`, soon. That
+    /// it failed is only logged.
+    pub(crate) fn write<S: Send + Sync + 'static>(
+        this: &Arc<Self>,
+        stream: StreamName,
+        format: &'static StateFormat<S>,
+        last: (u64, Uuid),
+        state: Arc<S>,
+    ) {
+        let this = Arc::clone(this);
+        tokio::spawn(async move {
+            let turn = this.turns.acquire().await;
+            let writing = {
+                let this = Arc::clone(&this);
+                spawn_blocking(move || this.write_now(&stream, format, last, &state))
+            };
+            // It panics if the state cannot be encoded, and says so itself.
+            let _ = writing.await;
+            drop(turn);
+        });
+    }
+
+    fn read_now<S>(&self, stream: &StreamName, format: &StateFormat<S>) -> Option<Snapshot<S>> {
         let path = self.path(stream);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -93,10 +132,8 @@ impl Snapshots {
         snapshot.ok()
     }
 
-    /// Writes the state that `stream` had after its event `revision`, and whose id was `event_id`.
-    ///
     /// Waits for the disk, but not until it is there to stay: a file that is torn is passed over.
-    pub(crate) fn write<S>(
+    fn write_now<S>(
         &self,
         stream: &StreamName,
         format: &StateFormat<S>,
@@ -190,6 +227,6 @@ mod tests {
             }
         }
         assert!(files < 60, "{files} files");
-        assert!(most_left <= 4_000_000 / PART, "{most_left} events");
+        assert!(most_left <= 4_000_000 / PARTS, "{most_left} events");
     }
 }

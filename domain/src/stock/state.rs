@@ -49,7 +49,7 @@ pub struct StockState {
 }
 
 /// What one location has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shelf {
     /// Units there, set aside or not.
     pub on_hand: u64,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::Decider;
-use journal::{Error, ExpectedRevision, Journal, ManualClock, Options, Repository};
+use journal::{Error, ExecuteError, ExpectedRevision, Journal, ManualClock, Options, Repository};
 use schemas::{Aggregate, StateFormat};
 use tempfile::TempDir;
 
@@ -174,9 +174,47 @@ async fn a_file_of_a_stream_that_has_gone_is_passed_over() {
     must(world.store.journal().delete_stream(&stream("a"), LONG - 1)).await.unwrap();
 
     let counters = world.counters::<Counter>();
-    let opened = must(counters.execute(&"a".to_owned(), open(7), context())).await.unwrap();
+    assert!(must(counters.load(&"a".to_owned())).await.unwrap().is_none());
+    let refused = must(counters.execute(&"a".to_owned(), count("new"), context())).await;
+    assert_eq!(refused.unwrap_err(), ExecuteError::Rejected(Rejection::NotOpen));
+}
 
-    assert_eq!((opened.state.limit, opened.state.count), (Some(7), 0));
+#[tokio::test]
+async fn a_file_of_a_stream_that_was_deleted_and_goes_on_is_passed_over() {
+    let world = World::start().await;
+    world.written().await;
+    let journal = world.store.journal();
+    must(journal.delete_stream(&stream("a"), LONG - 1)).await.unwrap();
+    let opened = vec![proposed(&Event::Opened { limit: 7 })];
+    let expected = ExpectedRevision::Exact(LONG - 1);
+    must(journal.append(&stream("a"), expected, opened)).await.unwrap();
+
+    let (state, _) = world.load::<Counter>().await;
+
+    assert_eq!((state.limit, state.count), (Some(7), 0));
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_log_that_was_replaced_by_a_longer_one_is_neither_used_nor_kept() {
+    let mut world = World::start().await;
+    let file = world.written().await;
+    let counters = world.counters::<Counter>();
+    must(counters.load(&"a".to_owned())).await.unwrap();
+    world.store.stop().await;
+    world.store.forget_everything();
+    world.store.start_again().await;
+    world.write_long_stream("new").await;
+    let expected = ExpectedRevision::Exact(LONG - 1);
+    must(world.store.journal().append(&stream("a"), expected, vec![counted("more")]))
+        .await
+        .unwrap();
+
+    let counted = must(counters.execute(&"a".to_owned(), count("last"), context())).await.unwrap();
+
+    assert_eq!((counted.state.count, counted.state.tags[0].as_str()), (LONG + 1, "new-1"));
+    until(|| fs::read(&file).unwrap().windows(5).any(|it| it == b"new-1")).await;
+    let (state, _) = world.load::<Counter>().await;
+    assert_eq!((state.count, state.tags[0].as_str()), (LONG + 1, "new-1"));
 }
 
 /// The same streams, but every event counts twice.
@@ -221,8 +259,11 @@ async fn a_file_of_another_fold_is_passed_over() {
 #[tokio::test]
 async fn commands_go_on_when_nothing_can_be_written() {
     let world = World::start().await;
+    let file = world.written().await;
+    fs::remove_file(&file).unwrap();
+    // Nothing can be renamed to it.
+    fs::create_dir(&file).unwrap();
     let counters = world.counters::<Counter>();
-    fs::remove_dir(world.folder.path()).unwrap();
 
     must(counters.load(&"a".to_owned())).await.unwrap();
     let counted = must(counters.execute(&"a".to_owned(), count("new"), context())).await;

@@ -1,5 +1,8 @@
 //! The state as it is kept outside memory: each location's code once, and nothing that follows from
 //! the rest.
+//!
+//! It may be written without names, so the order of fields and variants belongs to its version (see
+//! `schemas`), also that of [`StockPolicy`], [`AdjustReason`] and [`Settlement`].
 
 use std::collections::HashMap;
 
@@ -20,7 +23,7 @@ pub(super) struct Kept {
     low_stock_at: Option<u64>,
     next_turn: u64,
     codes: Vec<LocationCode>,
-    shelves: Vec<(Code, Shelf)>,
+    shelves: Vec<KeptShelf>,
     reservations: Vec<(OrderId, KeptReservation)>,
     receipts: Vec<(ReceiptId, Units)>,
     movements: Vec<(MovementId, KeptMovement)>,
@@ -31,6 +34,13 @@ pub(super) struct Kept {
 /// A place in `codes`.
 type Code = u32;
 type Units = (Code, Quantity);
+
+#[derive(Serialize, Deserialize)]
+struct KeptShelf {
+    location: Code,
+    on_hand: u64,
+    reserved: u64,
+}
 
 #[derive(Serialize, Deserialize)]
 struct KeptReservation {
@@ -59,7 +69,13 @@ pub(super) struct NoSuchLocation(Code);
 impl From<StockState> for Kept {
     fn from(state: StockState) -> Self {
         let mut codes = Numbered::default();
-        let shelves = state.shelves.iter().map(|(code, shelf)| (codes.of(code), *shelf)).collect();
+        let shelves = state.shelves.iter();
+        let shelves = shelves.map(|(code, &Shelf { on_hand, reserved })| KeptShelf {
+            location: codes.of(code),
+            on_hand,
+            reserved,
+        });
+        let shelves = shelves.collect();
         let reservations = state.reservations.iter();
         let reservations =
             reservations.map(|(order, it)| (*order, KeptReservation::of(it, &mut codes))).collect();
@@ -97,10 +113,10 @@ impl TryFrom<Kept> for StockState {
             next_turn: kept.next_turn,
             ..Self::default()
         };
-        for (code, shelf) in kept.shelves {
-            state.on_hand = state.on_hand.saturating_add(shelf.on_hand);
-            state.reserved = state.reserved.saturating_add(shelf.reserved);
-            state.shelves.insert_mut(codes.get(code)?, shelf);
+        for KeptShelf { location, on_hand, reserved } in kept.shelves {
+            state.on_hand = state.on_hand.saturating_add(on_hand);
+            state.reserved = state.reserved.saturating_add(reserved);
+            state.shelves.insert_mut(codes.get(location)?, Shelf { on_hand, reserved });
         }
         for (order, reservation) in kept.reservations {
             state.keep(order, reservation.restored(&codes)?);
