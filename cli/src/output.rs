@@ -11,12 +11,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar}
 /// The bar on the terminal, while there is one.
 static BAR: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
-/// Prints a line. Whoever stops reading (`… | head`) has seen enough: the command ends.
+/// What a shell says of a command that nobody wants to hear any more: 128 and the number of SIGPIPE.
+const NOBODY_READS: i32 = 141;
+
+/// Prints a line. Whoever stops reading (`… | head`) has seen enough: the command ends, as others do
+/// there, and not as if it had done what it was asked for.
 pub(crate) fn say(line: impl Display) {
     if let Err(error) = writeln!(std::io::stdout(), "{line}")
         && error.kind() == ErrorKind::BrokenPipe
     {
-        std::process::exit(0);
+        std::process::exit(NOBODY_READS);
     }
 }
 

@@ -2,6 +2,7 @@
 //! [error of their own](crate::read_model::Error).
 
 use chrono::TimeDelta;
+use journal::Position;
 use schemas::StreamName;
 use thiserror::Error;
 
@@ -266,6 +267,20 @@ pub enum Error {
     OtherVersion {
         /// Of which projection.
         projection: ProjectionName,
+    },
+    /// The log ends before what the rows were made of.
+    #[error(
+        "the rows of {projection} were made of a log up to {rows}, and this one ends at {log}; nothing was \
+         changed. Is --event-store right? If the log was restored from an older backup, make the rows \
+         anew: `orderstore projections rebuild {projection}`"
+    )]
+    AnotherLog {
+        /// Of which projection.
+        projection: ProjectionName,
+        /// How far its live rows are.
+        rows: Position,
+        /// Where the log ends.
+        log: Position,
     },
     /// No projection folds such a stream.
     #[error("no projection folds {stream}")]

@@ -16,7 +16,7 @@ use crate::projection::{Change, Projection, id_of};
 use crate::projections::{With, with};
 use crate::quarantine::{self, Exceptions};
 use crate::worker::Context;
-use crate::{Error, Options, ProjectionName, database};
+use crate::{Error, Options, ProjectionName, another_log, database};
 
 /// How often it is tried when somebody else holds a lock.
 const TRIES: u32 = 5;
@@ -60,7 +60,7 @@ pub enum StreamOutcome {
 ///
 /// # Errors
 /// [`Error::NoProjection`] when no projection folds such streams, [`Error::BeginningGone`] when the
-/// rows could not be made again.
+/// rows could not be made again, [`Error::AnotherLog`] when the log ends before what they were made of.
 pub async fn rebuild_stream(
     database_url: &str,
     journal: Journal,
@@ -94,6 +94,9 @@ impl With for One {
             if P::Source::CATEGORY != stream.category() {
                 return Ok(None);
             }
+            let mut connection = database::connect(&context.address).await?;
+            another_log::refuse(&mut connection, &context.journal, P::NAME).await?;
+            connection.close().await?;
             let first = context.journal.read(&stream, 0).try_next().await?;
             if first.is_some_and(|first| first.revision > 0) {
                 return Err(Error::BeginningGone { stream });

@@ -53,6 +53,7 @@ mod projector;
 
 mod rebuild;
 
+mod another_log;
 pub mod compare;
 mod heal;
 mod verify;

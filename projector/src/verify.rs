@@ -28,7 +28,7 @@ use crate::lifecycle::unfinished_phase;
 use crate::projection::Projection;
 use crate::projections::{With, with};
 use crate::worker::Context;
-use crate::{Error, Options, ProjectionName, database, generation};
+use crate::{Error, Options, ProjectionName, another_log, database, generation};
 
 use self::run::Run;
 
@@ -157,6 +157,9 @@ impl fmt::Display for Verification {
         if self.drifts_left_out > 0 {
             writeln!(f, "  … and {} more", self.drifts_left_out)?;
         }
+        if self.sums_healed {
+            writeln!(f, "  sums were wrong, and were added up again")?;
+        }
         if let Some(why) = &self.not_healed {
             writeln!(f, "  not everything could be healed: {why}")?;
         }
@@ -187,8 +190,8 @@ pub async fn verify(
 ///
 /// # Errors
 /// [`Error::OtherVersion`] when it is not of this build: only the build that made it can tell;
-/// [`Error::StillBuilding`] when there is none yet, because the first one is being built. When the
-/// database or the event store cannot be reached.
+/// [`Error::StillBuilding`] when there is none yet, because the first one is being built;
+/// [`Error::AnotherLog`] when the log ends before what the rows were made of. When the database or the event store cannot be reached.
 pub async fn verify_one(
     database_url: &str,
     journal: Journal,
@@ -222,6 +225,7 @@ impl With for One {
                 let generation = first.number;
                 return Err(Error::StillBuilding { projection: P::NAME, generation, phase });
             }
+            another_log::refuse(&mut connection, &context.journal, P::NAME).await?;
             connection.close().await?;
             let live = live.filter(|live| live.version == P::VERSION);
             let live = live.ok_or(Error::OtherVersion { projection: P::NAME })?;

@@ -241,7 +241,10 @@ async fn runs(connection: &mut PgConnection, patience: Duration) -> Result<Vec<B
          and b.updated_at >= clock_timestamp() - make_interval(secs => $1), \
          (select coalesce(array_agg(g.projection order by g.projection), '{}') \
           from orderstore.build_generations g where g.build = b.id) \
-         from orderstore.builds b where b.phase not in ('done', 'given-up') order by b.id";
+         from orderstore.builds b where b.phase not in ('done', 'given-up') \
+         and (b.phase <> 'ready' or exists (select from orderstore.build_generations g \
+              join orderstore.projections p on p.name = g.projection and p.generation = g.generation \
+              where g.build = b.id and p.state = 'building')) order by b.id";
     let rows: Vec<(i64, Phase, bool, bool, Vec<String>)> =
         sqlx::query_as(RUNS).bind(patience.as_secs_f64()).fetch_all(connection).await?;
     let run = |(run, phase, paused, alive, names): (_, _, _, _, Vec<String>)| Busy::Rebuild {

@@ -46,7 +46,7 @@ pub struct Progress {
     pub row_bytes: u64,
     /// How long each phase took, or has taken so far.
     pub phases: Vec<(Phase, Duration)>,
-    /// Since the rebuild began.
+    /// How long it has been carried out, by whichever processes.
     pub elapsed: Duration,
     /// How long it will take until the end, as far as can be told.
     pub left: Option<Duration>,
@@ -289,13 +289,15 @@ impl Board {
     /// What is kept of it in the database.
     pub(crate) fn figures(&self) -> Figures {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (scanned, took) = self.with(|notes| (notes.position, notes.took()));
+        let (scanned, took, rows) =
+            self.with(|notes| (notes.position, notes.took(), notes.sum(|it| it.rows)));
         Figures {
             scanned,
             events: load(&self.events_scanned),
             event_bytes: load(&self.event_bytes),
             spilled_bytes: load(&self.spilled_bytes),
-            rows: load(&self.rows),
+            // Partitions that another process had filled are only known once all are.
+            rows: load(&self.rows).max(rows),
             row_bytes: load(&self.row_bytes),
             took,
             peak_rss_bytes: peak_rss_bytes(),
@@ -319,7 +321,7 @@ impl Board {
             position: notes.position,
             head: notes.head.max(notes.position),
             events_scanned: figures.events,
-            events_folded: load(&self.events_folded),
+            events_folded: load(&self.events_folded).max(notes.sum(|it| it.events)),
             event_bytes: figures.event_bytes,
             spilled_bytes: figures.spilled_bytes,
             partitions: of,
@@ -327,7 +329,7 @@ impl Board {
             rows: figures.rows,
             row_bytes: figures.row_bytes,
             phases: PHASES.into_iter().zip(figures.took).collect(),
-            elapsed: self.begun.elapsed(),
+            elapsed: self.begun.elapsed().max(figures.took.iter().sum()),
             left: notes.left(done, of),
             peak_rss_bytes: figures.peak_rss_bytes,
             last_error: notes.last_error.clone(),
@@ -337,6 +339,10 @@ impl Board {
 }
 
 impl Notes {
+    fn sum(&self, of: impl Fn(&BuildProgress) -> u64) -> u64 {
+        self.projections.values().map(of).sum()
+    }
+
     fn took(&self) -> [Duration; 4] {
         let mut took = self.took;
         if let Some(now) = number(self.phase) {
@@ -388,4 +394,30 @@ pub(crate) fn peak_rss_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).map_or(0, |number| number << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_other_processes_did_counts_when_a_run_has_gone_on() {
+        let board = Board::new();
+        let took = [10, 20, 30, 0].map(Duration::from_secs);
+        // Killed between two signs of life: more partitions were filled than it had told of.
+        let told = Figures { events: 1_000, rows: 300, took, ..board.figures() };
+        board.go_on_from(&told);
+        assert_eq!((board.progress().events_scanned, board.progress().rows), (1_000, 300));
+        board.enter(Phase::Finish);
+        // Now all partitions are counted, whoever has filled them.
+        board.of(ProjectionName::Orders, |it| (it.events, it.rows) = (700, 400));
+        board.of(ProjectionName::Payments, |it| (it.events, it.rows) = (300, 100));
+
+        let progress = board.progress();
+
+        assert_eq!((progress.events_folded, progress.rows), (1_000, 500));
+        assert_eq!(board.figures().rows, 500);
+        assert!(progress.elapsed >= Duration::from_mins(1), "{:?}", progress.elapsed);
+        assert!(progress.rate() < 17.0, "{}", progress.rate());
+    }
 }

@@ -88,12 +88,13 @@ async fn begin(
     projections: &[ProjectionName],
     options: &RebuildOptions,
 ) -> Result<i64, Failure> {
+    // First, because it may fail: a generation that is begun is built, by whoever finds it.
+    let partitions = partitions(context, options).await?;
     let mut generations = vec![];
     for definition in Definition::ALL.iter().filter(|it| projections.contains(&it.name)) {
         let new = generation::begin_rebuild(connection, definition, &context.options).await?;
         generations.push(new);
     }
-    let partitions = partitions(context, options).await?;
     run::begin(connection, &generations, partitions, options, context.holder).await
 }
 

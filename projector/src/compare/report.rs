@@ -57,9 +57,9 @@ pub struct Side {
 pub struct TableComparison {
     /// Its name.
     pub table: String,
-    /// Rows of blue, whether they could be compared or not.
+    /// Rows of blue, whether they could be compared or not; 0 if nobody has counted them.
     pub rows_blue: u64,
-    /// Rows of green, whether they could be compared or not.
+    /// Rows of green, whether they could be compared or not; 0 if nobody has counted them.
     pub rows_green: u64,
     /// Rows that only green has.
     pub added: u64,
@@ -214,7 +214,11 @@ impl fmt::Display for Side {
 impl fmt::Display for TableComparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { table, rows_blue, rows_green, added, removed, changed, .. } = self;
-        write!(f, "  {table}: {rows_blue} rows, {rows_green} rows")?;
+        write!(f, "  {table}")?;
+        // Whoever looks at single streams has not counted them.
+        if rows_blue + rows_green > 0 {
+            write!(f, ": {rows_blue} rows, {rows_green} rows")?;
+        }
         if self.differing() == 0 {
             write!(f, ", no difference")?;
         } else {

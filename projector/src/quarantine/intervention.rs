@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::heal::{self, RebuiltStream, StreamOutcome};
 use crate::projection::Projection;
 use crate::projections::{With, with};
-use crate::{Error, ProjectionName};
+use crate::{Error, ProjectionName, another_log};
 
 /// How often an intervention that met another one is tried again.
 pub(super) const TRIES: usize = 5;
@@ -151,6 +151,9 @@ async fn intervene(
     deed: &Deed,
 ) -> Result<Vec<Tried>, Error> {
     let address = database::address(database_url).ok_or(Error::BadAddress)?;
+    let mut connection = database::connect(&address).await?;
+    another_log::refuse(&mut connection, journal, projection).await?;
+    connection.close().await?;
     let mut tries = 1;
     loop {
         let intervention = Intervention { address: &address, journal, stream, deed };

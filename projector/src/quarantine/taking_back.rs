@@ -11,7 +11,7 @@ use super::places::{self, places};
 use crate::heal::{self, RebuiltStream};
 use crate::projection::Projection;
 use crate::projections::{With, with};
-use crate::{Error, ProjectionName, bookkeeping, database};
+use crate::{Error, ProjectionName, another_log, bookkeeping, database};
 
 /// Takes back that events of `stream` are skipped, and folds it from its beginning. What came of
 /// that in each generation: it may be stuck again.
@@ -27,6 +27,9 @@ pub async fn unskip(
     stream: &StreamName,
 ) -> Result<Vec<RebuiltStream>, Error> {
     let address = database::address(database_url).ok_or(Error::BadAddress)?;
+    let mut connection = database::connect(&address).await?;
+    another_log::refuse(&mut connection, journal, projection).await?;
+    connection.close().await?;
     let mut tries = 1;
     loop {
         let unskip = Unskip { address: &address, journal, stream };

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use domain::order::Order;
 use journal::Journal;
+use projector::quarantine::{Which, retry};
 use projector::{
-    ProjectionName, Projector, Sample, StreamOutcome, Verification, VerifyOptions, VerifyProgress,
-    rebuild_stream, verify,
+    Error, ProjectionName, Projector, Sample, StreamOutcome, Verification, VerifyOptions,
+    VerifyProgress, rebuild_stream, verify,
 };
 use schemas::{StreamName, stream_of};
 use sqlx::AssertSqlSafe;
@@ -422,5 +423,25 @@ async fn rows_of_a_name_that_no_aggregate_has_go() {
         .await;
     let stream: StreamName = "stock-no  sku ".parse().unwrap();
     assert_eq!(rebuilt(&world, &stream).await, [StreamOutcome::Gone]);
+    assert_eq!(world.dump().await, before);
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_the_rows_is_not_believed() {
+    let (world, projector) = traded(0..3).await;
+    projector.stop().await;
+    let before = world.dump().await;
+    // Somebody has mistaken the address.
+    let other = World::open().await;
+    let stream = order_stream(1);
+
+    let journal = || other.journal.clone();
+    let heal = VerifyOptions { heal: true, ..everything() };
+    let verified = verify(&world.url, journal(), &[ORDERS], heal).await;
+    assert!(matches!(verified, Err(Error::AnotherLog { .. })), "{verified:?}");
+    let rebuilt = rebuild_stream(&world.url, journal(), &stream).await;
+    assert!(matches!(rebuilt, Err(Error::AnotherLog { .. })), "{rebuilt:?}");
+    let retried = retry(&world.url, &journal(), &Which::One(ORDERS, stream)).await;
+    assert!(matches!(retried, Err(Error::AnotherLog { .. })), "{retried:?}");
     assert_eq!(world.dump().await, before);
 }

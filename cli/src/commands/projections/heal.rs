@@ -46,7 +46,7 @@ pub(super) fn tell(rebuilt: &[RebuiltStream], as_json: bool) -> ExitCode {
         }
         let words = match outcome {
             StreamOutcome::Rebuilt { events } => format!("is folded again, {events} events"),
-            StreamOutcome::Gone => "is not in the log any more, and has no rows now".to_owned(),
+            StreamOutcome::Gone => "is not in the log, and has no rows now".to_owned(),
             StreamOutcome::Quarantined { revision, error } => format!(
                 "is stuck at event {revision}: {error}; see `orderstore projections quarantine show {projection} {stream}`"
             ),

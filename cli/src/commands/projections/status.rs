@@ -166,10 +166,15 @@ fn say_status(all: &[ProjectionStatus]) {
     }
     to_the_right(&mut table, [1, 3, 4, 5, 6, 7, 8]);
     say_table(&table);
-    let stuck: usize = all.iter().map(|one| one.quarantined.len()).sum();
-    if stuck > 0 {
+    // One that waits in several generations is one.
+    let stuck = all.iter().flat_map(|one| one.quarantined.iter().map(|it| (one.projection, it)));
+    let stuck: BTreeSet<_> =
+        stuck.map(|(projection, it)| (projection, it.stream.as_str())).collect();
+    if !stuck.is_empty() {
+        let number = stuck.len();
+        let wait = if number == 1 { "stream waits" } else { "streams wait" };
         say(format_args!(
-            "\n{stuck} streams wait because of an event that cannot be folded; see `orderstore projections quarantine list`"
+            "\n{number} {wait} because of an event that cannot be folded; see `orderstore projections quarantine list`"
         ));
     }
     all.iter().for_each(say_verdict);
