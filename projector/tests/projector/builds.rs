@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use domain::order::{OrderEvent, OrderPlaced};
 use domain::pricing::price;
+use journal::Journal;
 use projector::{
     Error, GenerationState, Options, Phase, ProjectionName, Projector, Rebuild, RebuildOptions,
     Rebuilt,
@@ -341,4 +342,39 @@ async fn a_plan_says_what_there_is_and_what_an_earlier_rebuild_took() {
     assert!(plan.seconds.is_some_and(|seconds| seconds > 0.0));
     let rows: u64 = plan.projections.iter().map(|it| it.rows).sum();
     assert!(rows > 0, "{plan:?}");
+}
+
+#[tokio::test]
+async fn a_plan_names_what_waits_to_be_promoted_until_it_does_not_wait_any_more() {
+    let world = World::open().await;
+    history(&world, 10).await;
+    let folder = TempDir::new().unwrap();
+    let options = RebuildOptions { promote: false, ..tiny(&folder) };
+    rebuild(&world, options.clone()).await;
+    let busy = async || {
+        let plan = projector::plan(&world.url, &world.journal, &ALL, &options).await;
+        plan.unwrap().busy
+    };
+    assert_eq!(busy().await.len(), 1);
+    for name in ALL {
+        projector::drop_generation(&world.url, name, 2).await.unwrap();
+    }
+    assert_eq!(busy().await, []);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_cannot_reach_the_event_store_leaves_nothing_to_be_built() {
+    let world = World::open().await;
+    history(&world, 11).await;
+    let nowhere = journal::Options::new("esdb://127.0.0.1:1?tls=false".parse().unwrap());
+    let nowhere = nowhere.with_deadline(Duration::from_millis(200));
+    let journal = Journal::connect(nowhere, world.journal.clock().clone()).unwrap();
+    let folder = TempDir::new().unwrap();
+    let options = RebuildOptions { partitions: None, ..tiny(&folder) };
+
+    let started = Rebuild::start(&world.url, journal, &ALL, options).await;
+
+    assert!(matches!(started, Err(Error::EventStore(_))), "it has begun");
+    let building = "select count(*) from orderstore.projections where state = 'building'";
+    assert_eq!(world.number(building).await, 0);
 }

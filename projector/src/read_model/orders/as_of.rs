@@ -98,6 +98,9 @@ fn check(filter: &OrderFilter) -> Result<(), Error> {
 
 /// Sorted by something that never changes. Hardly any order is recorded before it is placed, so one
 /// that was placed later need not be looked at; those that were are few, and have their own index.
+///
+/// All of those are taken before the first ones of them: if the planner were told that so few are
+/// wanted, it would look for them among all orders, in the order that they are sorted by.
 fn by_row(
     query: &OrderQuery,
     as_of: DateTime<Utc>,
@@ -114,11 +117,13 @@ fn by_row(
         known(&mut sql, as_of);
         sql.push(placed).push_bind(as_of);
         query.filter.narrow(&mut sql, Tense::Then);
-        let key = if key == "placed_at" { "o.placed_at" } else { "o.total_minor" };
+        let row_key = if key == "placed_at" { "o.placed_at" } else { "o.total_minor" };
         if let Some(after) = query.after {
-            behind_cursor(&mut sql, after, query, key)?;
+            behind_cursor(&mut sql, after, query, row_key)?;
         }
-        end(&mut sql, query, key, "o.id");
+        if number == 0 {
+            end(&mut sql, query, row_key, "o.id");
+        }
         sql.push(")");
     }
     end(&mut sql, query, key, "id");
