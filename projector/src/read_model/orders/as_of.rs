@@ -99,8 +99,9 @@ fn check(filter: &OrderFilter) -> Result<(), Error> {
 /// Sorted by something that never changes. Hardly any order is recorded before it is placed, so one
 /// that was placed later need not be looked at; those that were are few, and have their own index.
 ///
-/// All of those are taken before the first ones of them: if the planner were told that so few are
-/// wanted, it would look for them among all orders, in the order that they are sorted by.
+/// That index has them by the time at which they were placed. Sorted by anything else, all of them are
+/// taken before the first ones of them: if the planner were told that so few are wanted, it would look
+/// for them among all orders, in the order that they are sorted by.
 fn by_row(
     query: &OrderQuery,
     as_of: DateTime<Utc>,
@@ -121,7 +122,7 @@ fn by_row(
         if let Some(after) = query.after {
             behind_cursor(&mut sql, after, query, row_key)?;
         }
-        if number == 0 {
+        if number == 0 || key == "placed_at" {
             end(&mut sql, query, row_key, "o.id");
         }
         sql.push(")");
