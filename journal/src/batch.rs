@@ -222,7 +222,7 @@ impl<D: Aggregate> Batch<'_, D> {
         if self.conflicts > 1 {
             tokio::time::sleep(self.backoff.next()).await;
         }
-        let known = self.shared.read_on(self.id, Some(base)).await.map_err(Failure::Store)?;
+        let known = self.shared.check(self.id, Some(base)).await.map_err(Failure::Store)?;
         self.shared.remember(self.id, &known);
         self.known = Some(known);
         self.current = true;

@@ -261,9 +261,25 @@ impl<D: Aggregate> Shared<D> {
 
     /// `known`, and what has happened since; from the start, or from a snapshot, when nothing is known.
     ///
-    /// Nothing is believed of which the log has another past by now: it may have been restored, or the
-    /// stream deleted.
+    /// What may be written to a snapshot is held against the log first: see [`check`](Self::check). For
+    /// the others that would be an event more in every read, and a wrong state goes with its process.
     pub(crate) async fn read_on(
+        &self,
+        id: &D::Id,
+        known: Option<Known<D>>,
+    ) -> Result<Known<D>, Error> {
+        match known {
+            Some(known) if Self::STATES.is_none() => {
+                let from = known.revision.map_or(0, |revision| revision + 1);
+                self.fold(known, self.read(id, from)).await
+            }
+            known => self.check(id, known).await,
+        }
+    }
+
+    /// The same, but nothing is believed of which the log has another past by now: it may have been
+    /// restored, or the stream deleted.
+    pub(crate) async fn check(
         &self,
         id: &D::Id,
         known: Option<Known<D>>,
