@@ -1,10 +1,10 @@
-//! Orders from placed to delivered, against bare appends of as many events through the same client.
+//! Orders from placed to delivered, against bare appends of as many events over one open call of
+//! the same client.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use eventstore::{AppendToStreamOptions, EventData, ExpectedRevision};
+use eventstore::{BatchAppendClient, BatchAppendOptions, EventData, ExpectedRevision};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use journal::{Delivery, Filter, Journal, Position};
 use partner_simulator::Simulator;
@@ -42,7 +42,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     managers.stop().await;
     partners.stop().await;
 
-    let bare = append_all(Arc::new(client), events).await?;
+    let bare = append_all(&client, events).await?;
     println!("{ORDERS} orders, {CLIENTS} clients, {SKUS} SKUs, partners without delay, fsync on");
     println!("  placed      {:>7.0} orders/s", rate(ORDERS, placed));
     println!(
@@ -88,21 +88,22 @@ async fn all_finished(journal: &Journal, start: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn append_all(client: Arc<eventstore::Client>, events: usize) -> anyhow::Result<Duration> {
+async fn append_all(client: &eventstore::Client, events: usize) -> anyhow::Result<Duration> {
+    let batches = client.batch_append(&BatchAppendOptions::default()).await?;
     let start = Instant::now();
     stream::iter(0..events)
-        .map(|_| append(Arc::clone(&client)))
+        .map(|_| append(&batches))
         .buffer_unordered(CLIENTS)
         .try_collect::<()>()
         .await?;
     Ok(start.elapsed())
 }
 
-async fn append(client: Arc<eventstore::Client>) -> anyhow::Result<()> {
+async fn append(batches: &BatchAppendClient) -> anyhow::Result<()> {
     let data = json!({ "step": "reserve-stock", "padding": "x".repeat(300) });
     let event = EventData::json("bare", &data)?.id(journal::ids::new_id());
-    let options = AppendToStreamOptions::default().expected_revision(ExpectedRevision::NoStream);
-    client.append_to_stream(format!("bare-{}", journal::ids::new_id()), &options, event).await?;
+    let stream = format!("bare-{}", journal::ids::new_id());
+    batches.append_to_stream(stream, ExpectedRevision::NoStream, vec![event]).await?;
     Ok(())
 }
 

@@ -1,8 +1,10 @@
-//! Placing an order through GraphQL against a bare append of the same event through the same client.
+//! Placing an order through GraphQL against a bare append of the same event over an open call of the
+//! same client.
 
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use eventstore::{BatchAppendClient, BatchAppendOptions, EventData, ExpectedRevision};
 use serde_json::{Value, json};
 
 use crate::buyer::Buyer;
@@ -23,10 +25,11 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let client = eventstore::Client::new(stage.event_store.connection_string().parse()?)?;
     let buyer = Buyer::new(&stage)?;
     buyer.receive(1).await?;
+    let batches = client.batch_append(&BatchAppendOptions::default()).await?;
     let before = log_length(&client).await?;
     let (mut appends, mut placings) = (Vec::new(), Vec::new());
     for block in 0..BLOCKS {
-        let (append, place) = (append_block(&client).await?, place_block(&buyer).await?);
+        let (append, place) = (append_block(&batches).await?, place_block(&buyer).await?);
         if block >= WARM_UP {
             appends.extend(append);
             placings.extend(place);
@@ -78,17 +81,15 @@ pub(crate) async fn log_length(client: &eventstore::Client) -> anyhow::Result<us
     Ok(count)
 }
 
-async fn append_block(client: &eventstore::Client) -> anyhow::Result<Vec<Duration>> {
+async fn append_block(batches: &BatchAppendClient) -> anyhow::Result<Vec<Duration>> {
     let mut took = Vec::with_capacity(BLOCK);
     for _ in 0..BLOCK {
         let stream = format!("order-{}", journal::ids::new_id());
-        let event = eventstore::EventData::json("order-placed", &placed_event())?
+        let event = EventData::json("order-placed", &placed_event())?
             .metadata_as_json(&metadata())?
             .id(journal::ids::new_id());
-        let options = eventstore::AppendToStreamOptions::default()
-            .expected_revision(eventstore::ExpectedRevision::NoStream);
         let start = Instant::now();
-        client.append_to_stream(stream, &options, event).await?;
+        batches.append_to_stream(stream, ExpectedRevision::NoStream, vec![event]).await?;
         took.push(start.elapsed());
     }
     Ok(took)

@@ -121,6 +121,7 @@ impl Gateway {
             end: started + limit,
             at_least: 0,
             sent: 0,
+            in_doubt: false,
             pauses: Backoff::new(Duration::from_millis(20), Duration::from_millis(500)),
             reason: String::new(),
         }
@@ -181,6 +182,7 @@ pub(crate) struct Effort<'a> {
     end: Instant,
     at_least: u64,
     sent: u32,
+    in_doubt: bool,
     pauses: Backoff,
     reason: String,
 }
@@ -203,25 +205,20 @@ impl Effort<'_> {
         if self.sent + UNANSWERED < SENDINGS { left / 2 } else { left }
     }
 
-    /// Asks a client that passed `check`. After trouble the connection is checked, and the caller may try again with another
-    /// client, as long as this gives no error.
+    /// Asks a client that passed `check`. After trouble the connection is checked, and the caller
+    /// may try again with another client, as long as this gives no error.
     pub(crate) async fn ask<T>(
         &mut self,
         check: u64,
         asking: impl Future<Output = eventstore::Result<T>>,
     ) -> Result<Asked<T>, Error> {
-        let (share, asked) = (self.share(), Instant::now());
+        let answer = self.wait(asking).await;
         self.sent += 1;
-        let answer = answer_within(share, asking).await;
-        if asked.elapsed() > SUSPICIOUSLY_SLOW {
-            self.gateway.shared.slow.notify_one();
-        }
         match answer {
             Ok(answer) => Ok(Asked::Answer(answer)),
             Err(Setback::Answer(error)) => Ok(Asked::No(error)),
             Err(Setback::Trouble(trouble)) => {
-                self.gateway.doubt(check);
-                self.at_least = check + 1;
+                self.doubt(check);
                 if trouble == NO_ANSWER {
                     self.sent += UNANSWERED - 1;
                 }
@@ -236,12 +233,48 @@ impl Effort<'_> {
         }
     }
 
+    /// Tries something that the caller asks for in another way if nothing comes of it. `None` if no
+    /// answer came in time, which alone is trouble.
+    pub(crate) async fn attempt<T>(
+        &mut self,
+        check: u64,
+        trying: impl Future<Output = T>,
+    ) -> Option<T> {
+        let answer = self.wait(trying.map(Ok)).await.ok();
+        if answer.is_none() {
+            self.doubt(check);
+            self.sent += UNANSWERED;
+            NO_ANSWER.clone_into(&mut self.reason);
+        }
+        answer
+    }
+
+    /// Waits for an answer as long as it may take.
+    async fn wait<T>(
+        &mut self,
+        asking: impl Future<Output = eventstore::Result<T>>,
+    ) -> Result<T, Setback> {
+        let (share, asked) = (self.share(), Instant::now());
+        self.in_doubt = true;
+        let answer = answer_within(share, asking).await;
+        if asked.elapsed() > SUSPICIOUSLY_SLOW {
+            self.gateway.shared.slow.notify_one();
+        }
+        answer
+    }
+
+    /// The client that passed check number `check` is asked nothing more before it passes another.
+    fn doubt(&mut self, check: u64) {
+        self.gateway.doubt(check);
+        self.at_least = check + 1;
+    }
+
     fn unavailable(&self) -> Error {
         Error::Unavailable {
             target: self.gateway.target(),
             waited: self.started.elapsed(),
             reason: self.reason.clone(),
-            in_doubt: self.sent > 0,
+            in_doubt: self.in_doubt,
         }
     }
 }

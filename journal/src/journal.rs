@@ -14,6 +14,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use schemas::StreamName;
 
 use crate::gateway::{Asked, Effort, Gateway};
+use crate::open_call::{self, OpenCalls};
 use crate::reader::{Reader, Source};
 use crate::snapshots::Snapshots;
 use crate::{
@@ -30,6 +31,8 @@ pub type EventStream = BoxStream<'static, Result<Recorded, Error>>;
 pub struct Journal {
     options: Options,
     gateway: Arc<Gateway>,
+    /// Small appends go over a call that stays open.
+    open_calls: Arc<OpenCalls>,
     /// A connection of their own for subscriptions, from the first one on: what is on its way to
     /// a slow one must not be in the way of answers to calls.
     following: Arc<OnceLock<Arc<Gateway>>>,
@@ -53,7 +56,8 @@ impl Journal {
         let folder = options.snapshot_dir.as_deref();
         let snapshots = folder.map(Snapshots::open).transpose()?.map(Arc::new);
         let (following, scanning) = (Arc::default(), Arc::default());
-        Ok(Self { options, gateway, following, scanning, snapshots, clock })
+        let open_calls = Arc::default();
+        Ok(Self { options, gateway, open_calls, following, scanning, snapshots, clock })
     }
 
     /// Where states of long streams are kept, if anywhere.
@@ -96,6 +100,12 @@ impl Journal {
         }
         let data = events.iter().map(wire::proposed).collect::<Result<Vec<EventData>, Error>>()?;
         let mut effort = self.gateway.effort();
+        if size_of(&events) <= open_call::LARGE
+            && let Some(appended) =
+                self.append_together(&mut effort, stream, expected, &data).await?
+        {
+            return Ok(appended);
+        }
         loop {
             let checked = effort.client().await?;
             let options = AppendToStreamOptions::default()
@@ -114,6 +124,26 @@ impl Journal {
                 Asked::Again => {}
             }
         }
+    }
+
+    /// Appends over the call that is open for many. `None` says nothing about whether it happened.
+    async fn append_together(
+        &self,
+        effort: &mut Effort<'_>,
+        stream: &StreamName,
+        expected: ExpectedRevision,
+        events: &[EventData],
+    ) -> Result<Option<Appended>, Error> {
+        let checked = effort.client().await?;
+        let Some(call) = self.open_calls.of(&checked.client) else { return Ok(None) };
+        let appending = call.append(stream.as_str(), wire::expected(expected), events.to_vec());
+        let answer = effort.attempt(checked.check, appending).await;
+        match &answer {
+            Some(Some(_appended)) => {}
+            Some(None) => call.end(open_call::AFTER_A_REFUSAL),
+            None => call.end(open_call::AFTER_SILENCE),
+        }
+        Ok(answer.flatten())
     }
 
     /// Deletes `stream` if its last event is number `revision`: it reads as if it had never been,
@@ -184,7 +214,7 @@ impl Journal {
                 Error::StreamDeleted { stream: stream.to_string() }
             }
             eventstore::Error::Grpc { message, .. } if message.contains("Append Size") => {
-                let bytes = events.iter().map(|event| event.encoded.data.len()).sum();
+                let bytes = size_of(events);
                 Error::TooLarge { stream, events: events.len(), bytes }
             }
             other => self.gateway.refusal(&other),
@@ -314,6 +344,11 @@ pub(crate) async fn head_by(gateway: &Gateway, mut effort: Effort<'_>) -> Result
             Asked::Again => {}
         }
     }
+}
+
+/// Bytes of data.
+fn size_of(events: &[Proposed]) -> usize {
+    events.iter().map(|event| event.encoded.data.len()).sum()
 }
 
 fn open(options: &Options) -> Result<Gateway, Error> {

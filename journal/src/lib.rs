@@ -45,7 +45,8 @@
 //! | A failed first connection ends it for good. | A new client, again and again (`gateway`). |
 //! | No failover: a lost node is asked for ever. | After trouble the connection is checked; if the check fails, a new client looks for a node (`gateway`). |
 //! | Deadlines are only a header. | A time-out of our own around every call (`gateway`). |
-//! | A wrong revision closes a batch append. | Only unary appends; batches are made before (`batch`). |
+//! | A wrong revision closes a batch append, for everybody on it. | Whatever it says but "appended" is asked again by a call of its own (`open_call`). |
+//! | A batch append that is dropped stays open as long as the connection. | The last append on it is one that must be refused (`open_call`). |
 //! | A wrong revision of a delete is an unknown error. | Told by its text (`journal`). |
 //! | A subscription that is ended in good order becomes an endless loop that cannot be aborted. | Its warnings are counted, and it is unwound (`endless`). |
 //! | It resumes a subscription from the last event, not from checkpoints. | Its own resuming stays off; we keep the position (`subscription`). |
@@ -74,6 +75,7 @@ mod gateway;
 mod journal;
 mod lane;
 mod nodelay;
+mod open_call;
 mod options;
 mod position;
 mod raw;

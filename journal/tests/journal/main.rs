@@ -6,6 +6,7 @@ mod executing;
 mod expecting;
 mod latency;
 mod misbehaving;
+mod open_call;
 mod outages;
 mod scanning;
 mod scripted;

@@ -53,14 +53,33 @@ impl Scripted {
         kind: impl Fn(&Call) -> bool + Send + Sync + 'static,
         script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        Self::serve_with(None, kind, script).await
+    }
+
+    /// The same, but it knows batch appends as well, and answers none before it is told farewell.
+    pub(crate) async fn serve_with_batches(
+        kind: impl Fn(&Call) -> bool + Send + Sync + 'static,
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::serve_with(Some(message::knows_batch_appends()), kind, script).await
+    }
+
+    async fn serve_with(
+        features: Option<Vec<u8>>,
+        kind: impl Fn(&Call) -> bool + Send + Sync + 'static,
+        script: impl Fn(&Call) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (count, calls) = watch::channel(Vec::<Call>::new());
         let script: Arc<Script> = Arc::new(move |call| {
             if !kind(call) {
                 // An empty answer: unknown features are none, and a read finds nothing.
-                let unimplemented = call.method.contains("ServerFeatures");
-                return Reply::Messages(vec![], if unimplemented { 12 } else { 0 });
+                return match (call.method.contains("ServerFeatures"), features.clone()) {
+                    (true, None) => Reply::Messages(vec![], 12),
+                    (true, Some(features)) => Reply::Messages(vec![features], 0),
+                    (false, _) => Reply::Messages(vec![], 0),
+                };
             }
             let mut call = call.clone();
             count.send_modify(|calls| {
@@ -113,13 +132,17 @@ async fn converse(connection: TcpStream, script: Arc<Script>) {
         let (script, hang_up) = (Arc::clone(&script), hang_up.clone());
         tokio::spawn(async move {
             let (parts, mut body) = request.into_parts();
+            let method = parts.uri.path().to_owned();
+            let mut call = Call { method, body: Bytes::new(), number: 0 };
             let mut received = BytesMut::new();
-            while let Some(Ok(data)) = body.data().await {
+            // Batches would go on for ever.
+            while !call.body_contains(b"farewell")
+                && let Some(Ok(data)) = body.data().await
+            {
                 let _ = body.flow_control().release_capacity(data.len());
                 received.put(data);
+                call.body = Bytes::copy_from_slice(&received);
             }
-            let method = parts.uri.path().to_owned();
-            let call = Call { method, body: received.freeze(), number: 0 };
             match script(&call) {
                 Reply::Messages(messages, status) => reply(respond, messages, Some(status)).await,
                 Reply::Open(messages) => reply(respond, messages, None).await,
@@ -191,6 +214,15 @@ pub(crate) mod message {
     /// The answer to an append that expected no stream and met one at revision 5.
     pub(crate) fn conflict() -> Vec<u8> {
         nested(2, &[6 << 3, 5, 11 << 3 | 2, 0])
+    }
+
+    /// The only thing that the server knows beside the oldest version of the protocol.
+    pub(crate) fn knows_batch_appends() -> Vec<u8> {
+        let mut method = nested(1, b"batchappend");
+        method.extend(nested(2, b"event_store.client.streams.streams"));
+        let mut features = nested(1, &method);
+        features.extend(nested(2, b"24.10.0"));
+        features
     }
 
     fn nested(field: u8, content: &[u8]) -> Vec<u8> {
