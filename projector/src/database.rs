@@ -1,9 +1,33 @@
 //! Sessions with Postgres, and what its errors mean for us.
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+/// What Postgres says, or the way to it, in one sentence. The driver's errors repeat themselves as
+/// their own cause, and name a line of the server's source as if it were one of a statement.
+#[derive(Debug)]
+pub struct DatabaseError(sqlx::Error);
+
+pub(crate) fn said(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |it| it.message().to_owned())
+}
+
+impl DatabaseError {
+    pub(crate) fn by(error: sqlx::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl Display for DatabaseError {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&said(&self.0))
+    }
+}
+
+impl std::error::Error for DatabaseError {}
 
 /// What kind of trouble an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use journal::Position;
 use schemas::StreamName;
 use thiserror::Error;
 
+use crate::database::DatabaseError;
 use crate::failure::Failure;
 use crate::{Comparison, ProjectionName};
 
@@ -17,7 +18,7 @@ pub enum Error {
     BadAddress,
     /// Postgres cannot be reached, or refuses.
     #[error("the database did not play along; is it running, and is --database-url right?")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] DatabaseError),
     /// The bookkeeping in the database is not what this build expects.
     #[error("the database could not be set up; was it set up by a newer orderstore?")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -352,13 +353,13 @@ impl Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Database(error) => Self::Database(error),
+            Failure::Database(error) => Self::Database(DatabaseError::by(error)),
             Failure::Journal(error) => Self::EventStore(error),
             Failure::Migration(error) => Self::Migration(error),
             Failure::TooSlow => Self::TooSlow,
             Failure::Spill(error) => Self::Disk(Box::new(error)),
             Failure::Lost | Failure::Moved | Failure::Position => {
-                Self::Database(sqlx::Error::Protocol(failure.to_string()))
+                Self::Database(DatabaseError::by(sqlx::Error::Protocol(failure.to_string())))
             }
         }
     }
@@ -366,6 +367,6 @@ impl From<Failure> for Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        Self::Database(DatabaseError::by(error))
     }
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::build::spill::SpillError;
-use crate::database::Trouble;
+use crate::database::{Trouble, said};
 
 /// Whether an error met while events are read is about what is stored, which stays so until
 /// somebody does something about that event. Anything else is about the event store, or about what
@@ -36,8 +36,8 @@ pub(crate) enum Failure {
     #[error("the checkpoint has moved")]
     Moved,
     /// Postgres did not play along.
-    #[error("the database did not play along")]
-    Database(#[from] sqlx::Error),
+    #[error("the database did not play along: {}", said(.0))]
+    Database(sqlx::Error),
     /// The event store did not play along.
     #[error("the event store did not play along")]
     Journal(#[from] journal::Error),
@@ -53,6 +53,12 @@ pub(crate) enum Failure {
     /// Events could not be put aside.
     #[error(transparent)]
     Spill(#[from] SpillError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 impl Failure {

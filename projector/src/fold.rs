@@ -178,7 +178,7 @@ impl<'q, P: Projection> Fold<'q, P> {
                 self.long.push(at);
             }
         }
-        self.tally.applied += 1;
+        self.tally.applied += u64::from(!is_skipped);
         Taken::Done
     }
 

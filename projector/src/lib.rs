@@ -78,6 +78,7 @@ pub use build::{
     BuildProgress, Busy, Compared, Phase, Plan, PlannedProjection, Progress, RebuildOptions, plan,
 };
 pub use compare::{Comparison, TableComparison, diff};
+pub use database::DatabaseError;
 pub use error::Error;
 pub use heal::{RebuiltStream, StreamOutcome, rebuild_stream};
 pub use lag::Lag;
@@ -90,8 +91,8 @@ pub use priority::let_others_go_first;
 pub use projector::Projector;
 pub use rebuild::{Rebuild, Rebuilt, pause, resume};
 pub use status::{
-    Counters, GenerationState, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen, migrate,
-    status,
+    Counters, GenerationState, Paused, ProjectionStatus, Quarantined, SliceStatus, WorkerSeen,
+    migrate, status,
 };
 pub use verdict::{LastComparison, Refusal, Verdict};
 pub use verify::{Drift, Sample, Verification, VerifyOptions, VerifyProgress, verify, verify_one};

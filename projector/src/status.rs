@@ -39,11 +39,16 @@ pub struct ProjectionStatus {
     pub state: GenerationState,
     /// What is being done to it, in words, if it is being built.
     pub phase: Option<String>,
+    /// Whether building it rests until somebody lets it go on.
+    pub paused: Option<Paused>,
     /// Everything up to here is in its rows, in all its slices.
     pub position: Position,
     /// How far it is behind the end of the log: a distance in the log's own unit (bytes in
     /// EventStoreDB, events in the embedded store); 0 when nothing is left to do.
     pub behind: u64,
+    /// Whether the log ends before what its rows were made of: it is another one, or was restored
+    /// from a backup that is older than they are.
+    pub ahead_of_log: bool,
     /// What of the log is not in its rows yet. None where nobody is to fold it: the generation is
     /// being filled in bulk, or will be dropped.
     pub lag: Option<Lag>,
@@ -67,6 +72,13 @@ pub struct ProjectionStatus {
     pub counters: Counters,
     /// Its slices, in the order of their numbers.
     pub slices: Vec<SliceStatus>,
+}
+
+/// Why a generation is not built on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paused {
+    /// What went wrong, if that is why; nothing where somebody has paused it.
+    pub error: Option<String>,
 }
 
 /// One slice of a generation.
@@ -161,6 +173,11 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
         });
     }
     connection.close().await?;
+    // Asked again, because rows move on while they are looked at.
+    if all.iter().any(|one| one.position > head) {
+        let head = journal.head().await?;
+        all.iter_mut().for_each(|one| one.ahead_of_log = one.position > head);
+    }
     add_lags(journal, head, &mut all).await?;
     Ok(all)
 }
@@ -174,6 +191,7 @@ const STATUS: &str = concatcp!(
      coalesce(c.held_since, c.updated_at) as held_since, w.name as worker, w.pid, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      case when p.state = 'building' then coalesce(r.phase, 'waiting') end as phase, \
+     p.state = 'building' and coalesce(r.paused, false) as paused, r.error as build_error, \
      coalesce(b.filled, false) as filled, \
      coalesce(nullif(s.n_live_tup, 0), greatest(t.reltuples, 0)::bigint, 0) as rows \
      from orderstore.projections p join orderstore.checkpoints c \
@@ -210,6 +228,8 @@ struct Row {
     gaps_healed: i64,
     streams_quarantined: i64,
     phase: Option<String>,
+    paused: bool,
+    build_error: Option<String>,
     filled: bool,
     rows: i64,
 }
@@ -271,7 +291,9 @@ fn put_together(
         version: first.version,
         state: first.state,
         phase: first.phase.clone(),
+        paused: first.paused.then(|| Paused { error: first.build_error.clone() }),
         position,
+        ahead_of_log: false,
         behind: head.commit.saturating_sub(position.commit),
         lag: first.is_fed().then(Lag::default),
         age: (first.now - updated_at).max(TimeDelta::zero()),

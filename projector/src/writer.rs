@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::bookkeeping::{self, GenerationId, Hold, Move, Seen};
 use crate::database::{self, Trouble};
 use crate::failure::{Failure, is_about_events};
-use crate::fold::{self, Fold, Taken, Tally};
+use crate::fold::{self, Fold, Poisoned, Taken, Tally};
 use crate::opening;
 use crate::priority;
 use crate::projection::{self, Projection, State, Unfoldable};
@@ -210,6 +210,7 @@ impl<P: Projection> Writer<P> {
                     try_some::<P>(at, journal, generation, &stream, exceptions, AT_ONCE).await?;
                 unfinished.extend(tried.unfinished.then_some(stream));
                 tally.quarantined += tried.tally.quarantined;
+                tell_of_stuck::<P>(&tried);
                 poisoned.extend(tried.stuck);
             }
             if is_remarkable(tally) {
@@ -288,6 +289,7 @@ impl<P: Projection> Writer<P> {
                 Err(other) => return Err(other),
             };
             let Some(one) = one else { continue };
+            tell_of_stuck::<P>(&one);
             self.untried.pop_front();
             tally.applied += one.tally.applied;
             if one.unfinished {
@@ -341,6 +343,19 @@ impl<P: Projection> Writer<P> {
         // The server notices by itself, too.
         drop(timeout(Duration::from_secs(5), self.connection.close()).await);
     }
+}
+
+fn tell_of_stuck<P: Projection>(attempt: &Attempt) {
+    let Attempt {
+        stuck: Some(Poisoned { stream, revision, error, .. }), unfinished: false, ..
+    } = attempt
+    else {
+        return;
+    };
+    tracing::error!(
+        projection = %P::NAME, %stream, revision, %error,
+        "an event cannot be folded; its stream is quarantined, and others go on"
+    );
 }
 
 /// What a writer works with, as it is now: exceptions, and streams of the slice that are untried.

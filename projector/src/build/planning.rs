@@ -168,7 +168,8 @@ async fn tables_of(
     }))
 }
 
-/// The latest run of the same projections that came to its end.
+/// The latest run of the same projections that came to its end; if there is none, their share of
+/// the latest run of these and others.
 #[derive(Debug, Clone, FromRow)]
 struct Earlier {
     end: i64,
@@ -206,15 +207,18 @@ async fn earlier(
     connection: &mut PgConnection,
     projections: &[ProjectionName],
 ) -> Result<Option<Earlier>, Error> {
-    const EARLIER: &str = "select b.end_commit_position as end, b.events, b.event_bytes, \
-         b.scan_ms + b.fold_ms + b.finish_ms + b.catch_up_ms as milliseconds \
-         from orderstore.builds b where b.phase in ('ready', 'done') and b.events > 0 \
+    const EARLIER: &str = "select b.end_commit_position as end, \
+         (b.events * share)::bigint as events, (b.event_bytes * share)::bigint as event_bytes, \
+         ((b.scan_ms + b.fold_ms + b.finish_ms + b.catch_up_ms) * share)::bigint as milliseconds \
+         from orderstore.builds b, lateral (select count(*) as built, \
+             count(*) filter (where g.projection = any($1)) as wanted, \
+             sum(g.events) filter (where g.projection = any($1)) / nullif(sum(g.events), 0) as share \
+             from orderstore.build_generations g where g.build = b.id) parts \
+         where b.phase in ('ready', 'done') and b.events > 0 \
          and b.end_commit_position > 0 and b.event_bytes > 0 \
-         and (select array_agg(g.projection order by g.projection) \
-              from orderstore.build_generations g where g.build = b.id) = $1::text[] \
-         order by b.id desc limit 1";
-    let mut names: Vec<&str> = projections.iter().map(|name| name.as_str()).collect();
-    names.sort_unstable();
+         and wanted = cardinality($1::text[]) and share > 0 \
+         order by built = wanted desc, b.id desc limit 1";
+    let names: Vec<&str> = projections.iter().map(|name| name.as_str()).collect();
     Ok(sqlx::query_as(EARLIER).bind(names).fetch_optional(connection).await?)
 }
 

@@ -41,7 +41,8 @@ pub(crate) struct Attempt {
 }
 
 /// Folds what is left of `stream` into its rows, to its end or up to the event that is to blame,
-/// however long it is, and ends its quarantine or begins it anew.
+/// however long it is, and ends its quarantine or begins it anew. Telling about it is up to the
+/// caller.
 ///
 /// Must be inside a transaction that may write `generation`, whose tables unqualified names stand
 /// for. The rows may get ahead of the checkpoint; the events then come again as duplicates.
@@ -218,7 +219,7 @@ impl<'a, P: Projection> Tail<'a, P> {
     ) -> Result<Folded, Failure> {
         let mut savepoint = transaction.begin().await?;
         let states = self.states(&mut savepoint).await?;
-        let mut fold = Fold::<P>::new(states, self.exceptions);
+        let mut fold = Fold::<P>::new(states, self.exceptions).quietly();
         fold.readmit();
         for event in events {
             if let Taken::Gap { from } = fold.take(event) {
@@ -254,10 +255,6 @@ impl<'a, P: Projection> Tail<'a, P> {
         self.mark(transaction).await?;
         let (stream, revision) = (self.stream.clone(), event.revision);
         let error = Unfoldable::Refused { reason };
-        tracing::error!(
-            projection = %P::NAME, %stream, revision, %error,
-            "a row cannot be written; its stream is quarantined, and others go on"
-        );
         Ok(Poisoned { stream, revision, event_type: Some(event.event_type.clone()), error })
     }
 

@@ -177,7 +177,7 @@ async fn spoil(url: &str) -> Result<(), Error> {
         spoil.execute(&mut connection).await?;
         connection.close().await
     };
-    spoil.await.map_err(Error::Database)
+    spoil.await.map_err(Error::from)
 }
 
 async fn drop_one(url: &str, journal: &Journal, name: ProjectionName) -> Result<String, Error> {

@@ -260,6 +260,9 @@ async fn a_paused_rebuild_stands_still_until_it_is_resumed() {
     .await;
     let before = rebuild.progress();
     if before.phase != Phase::Done {
+        let all = projector::status(&world.url, &world.journal).await.unwrap();
+        let building = all.iter().filter(|it| it.state == GenerationState::Building);
+        assert!(building.map(|it| it.paused.is_some()).eq([true; 6]), "{all:?}");
         sleep(Duration::from_millis(600)).await;
         assert!(!rebuild.is_finished(), "{:?}", rebuild.progress());
     }
@@ -340,6 +343,11 @@ async fn a_plan_says_what_there_is_and_what_an_earlier_rebuild_took() {
     let plan = projector::plan(&world.url, &world.journal, &ALL, &options).await.unwrap();
     assert_eq!(plan.events, Some(events_of(&world).await));
     assert!(plan.seconds.is_some_and(|seconds| seconds > 0.0));
+    // Of some of them, their share of it.
+    let part = [ProjectionName::Payments, ProjectionName::Orders];
+    let of_part = projector::plan(&world.url, &world.journal, &part, &options).await.unwrap();
+    assert!(of_part.events > Some(0) && of_part.events < plan.events, "{of_part:?}");
+    assert!(of_part.seconds > Some(0.0) && of_part.seconds < plan.seconds, "{of_part:?}");
     let rows: u64 = plan.projections.iter().map(|it| it.rows).sum();
     assert!(rows > 0, "{plan:?}");
 }

@@ -102,7 +102,7 @@ async fn an_event_that_is_skipped_lets_the_later_ones_in_while_the_projector_run
     settled(&world, &projector).await;
 
     let [tried] = skip(&world, ORDERS, &order_stream(1), 1).await.unwrap().try_into().unwrap();
-    assert_eq!((tried.generation, tried.applied, tried.stuck), (1, 2, None));
+    assert_eq!((tried.generation, tried.applied, tried.stuck), (1, 1, None));
     let row = order(&world, 1).await;
     assert_eq!((row.status, row.revision, row.quarantined), (OrderStatus::Confirmed, 2, false));
     assert_eq!(list(&world).await, []);

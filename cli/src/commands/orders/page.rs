@@ -21,6 +21,7 @@ pub(super) struct Order {
     version: u64,
     placed_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    quarantined: bool,
     status: Word,
     payment_status: Word,
     fulfilment_status: Word,
@@ -215,6 +216,11 @@ impl Order {
             facts.add_row(["held", &format!("{name} ({reason}{by})")]);
         }
         say_table(&facts);
+        if self.quarantined {
+            say(
+                "\nA later event of this order could not be understood: what is shown may be out of date.",
+            );
+        }
     }
 
     fn because(&self) -> String {

@@ -15,6 +15,7 @@ const ORDER: &str = "
     query($id: UUID, $number: String, $asOf: AsOfInput) {
         it: order(id: $id, number: $number, asOf: $asOf) {
             id number channel externalReference customer country tags version placedAt updatedAt
+            quarantined
             status paymentStatus fulfilmentStatus returnStatus
             reason { code sku }
             holds { name reason automatic }

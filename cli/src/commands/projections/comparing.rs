@@ -66,8 +66,15 @@ impl Promote {
             }
         };
         let options = PromoteOptions { max_differing };
-        let changed = projector::promote(&database, &journal, projection, options).await?;
-        tell(&changed, self.json)
+        match projector::promote(&database, &journal, projection, options).await {
+            Ok(changed) => tell(&changed, self.json),
+            // It was looked, and what was found is not well.
+            Err(error @ projector::Error::TooDifferent { .. }) => {
+                eprintln!("orderstore: {error}");
+                Ok(not_well())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

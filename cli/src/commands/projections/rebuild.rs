@@ -95,7 +95,7 @@ impl RebuildCommand {
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let build = tokio::select! {
             build = Rebuild::start(database, journal, names, self.options()?) => build?,
-            _ = &mut interrupted => return Ok(self.interrupted(names)),
+            _ = &mut interrupted => return Ok(self.interrupted(names, false)),
         };
         let mut shown = Shown::new(self.json);
         while !build.is_finished() {
@@ -104,8 +104,9 @@ impl RebuildCommand {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 _ = &mut interrupted => {
                     shown.end();
+                    let paused = build.progress().paused;
                     build.stop().await;
-                    return Ok(self.interrupted(names));
+                    return Ok(self.interrupted(names, paused));
                 }
             }
         }
@@ -129,14 +130,22 @@ impl RebuildCommand {
         })
     }
 
-    fn interrupted(&self, names: &[ProjectionName]) -> ExitCode {
+    fn interrupted(&self, names: &[ProjectionName], paused: bool) -> ExitCode {
         let names = if self.names.all {
             "--all".to_owned()
         } else {
             names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ")
         };
+        let (while_paused, others) = if paused {
+            (
+                " while it was paused",
+                "After `orderstore projections resume` a running projector goes",
+            )
+        } else {
+            ("", "A running projector goes")
+        };
         eprintln!(
-            "Interrupted; nothing is lost. A running projector goes on with it soon, and so does \
+            "Interrupted{while_paused}; nothing is lost. {others} on with it soon, and so does \
              `orderstore projections rebuild {names}` from where it was; `--restart` begins anew."
         );
         ExitCode::from(130)

@@ -36,6 +36,12 @@ impl FromStr for Share {
     }
 }
 
+/// A share such as `1%` of which something is to be looked at.
+pub(super) fn of_some(text: &str) -> Result<Share, &'static str> {
+    let share: Share = text.parse()?;
+    if share.percent > 0.0 { Ok(share) } else { Err("nothing would be looked at") }
+}
+
 /// A number of rows, or a share of them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Limit {
@@ -65,6 +71,12 @@ mod tests {
         for nonsense in ["1", "%", "101%", "-1%", "NaN%"] {
             assert!(nonsense.parse::<Share>().is_err(), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_sample_of_nothing_is_none() {
+        assert!(of_some("0%").is_err());
+        assert_eq!(of_some("0.1%"), Ok(Share { percent: 0.1 }));
     }
 
     #[test]

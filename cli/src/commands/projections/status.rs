@@ -177,6 +177,13 @@ fn say_status(all: &[ProjectionStatus]) {
             "\n{number} {wait} because of an event that cannot be folded; see `orderstore projections quarantine list`"
         ));
     }
+    all.iter().filter(|one| one.paused.is_some()).for_each(say_paused);
+    if let Some(one) = all.iter().find(|one| one.ahead_of_log) {
+        say(format_args!(
+            "\nThe log ends before {}, which rows of {} are made of: either --event-store is wrong, or the log was restored from an older backup; then `orderstore projections rebuild --all`",
+            one.position, one.projection
+        ));
+    }
     all.iter().for_each(say_verdict);
     for one in all.iter().filter(|one| one.counters.gaps_healed > 0) {
         say(format_args!(
@@ -184,6 +191,15 @@ fn say_status(all: &[ProjectionStatus]) {
             one.projection, one.generation, one.counters.gaps_healed
         ));
     }
+}
+
+fn say_paused(one: &ProjectionStatus) {
+    let (name, generation) = (one.projection, one.generation);
+    let error = one.paused.as_ref().and_then(|paused| paused.error.as_ref());
+    let because = error.map(|error| format!(" ({error})")).unwrap_or_default();
+    say(format_args!(
+        "\n{name} generation {generation} is not built on: paused{because}; `orderstore projections resume {name}` lets it go on"
+    ));
 }
 
 fn say_verdict(one: &ProjectionStatus) {
@@ -204,9 +220,10 @@ fn say_verdict(one: &ProjectionStatus) {
 }
 
 fn add(table: &mut Table, one: &ProjectionStatus) {
-    let state = match &one.phase {
-        Some(phase) => format!("{} ({phase})", one.state.as_str()),
-        None => one.state.as_str().to_owned(),
+    let state = match (&one.phase, &one.paused) {
+        (Some(phase), Some(_)) => format!("{} ({phase}, paused)", one.state.as_str()),
+        (Some(phase), None) => format!("{} ({phase})", one.state.as_str()),
+        (None, _) => one.state.as_str().to_owned(),
     };
     table.add_row([
         one.projection.to_string(),
@@ -224,6 +241,7 @@ fn add(table: &mut Table, one: &ProjectionStatus) {
 
 fn behind(one: &ProjectionStatus) -> String {
     match one.lag {
+        Some(_) if one.ahead_of_log => "another log".to_owned(),
         None => "-".to_owned(),
         Some(lag) if lag.at_least => format!("> {} events", lag.events),
         Some(lag) if lag.events == 0 => "nothing".to_owned(),
@@ -272,12 +290,14 @@ fn describe(one: &ProjectionStatus) -> Value {
         "projection": one.projection.as_str(),
         "state": one.state.as_str(),
         "phase": one.phase,
+        "paused": one.paused.is_some(),
         "version": one.version,
         "generation": one.generation,
         "position": one.position.to_string(),
         "behind": one.behind,
         "lagEvents": one.lag.map(|lag| lag.events),
         "lagAtLeast": one.lag.map(|lag| lag.at_least),
+        "aheadOfLog": one.ahead_of_log,
         "ageMs": one.age.num_milliseconds(),
         "caughtUp": one.caught_up,
         "rows": one.rows,

@@ -8,7 +8,7 @@ use projector::{ProjectionName, Sample, Verification, VerifyOptions, VerifyProgr
 use tokio::sync::watch;
 
 use super::not_well;
-use super::share::Share;
+use super::share::{self, Share};
 use super::shown::Counted;
 use super::stores::Stores;
 use crate::output::say;
@@ -21,7 +21,8 @@ pub(super) struct Verify {
     /// Which; all projections if none is named
     projections: Vec<ProjectionName>,
     /// How many of the streams, such as 1%
-    #[arg(long, value_name = "SHARE", default_value = "1%", conflicts_with = "all")]
+    #[arg(long, value_name = "SHARE", default_value = "1%", value_parser = share::of_some,
+          conflicts_with = "all")]
     sample: Share,
     /// All streams of the log, all rows, and all sums
     #[arg(long)]
