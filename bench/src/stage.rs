@@ -61,7 +61,10 @@ impl Stage {
     async fn with(folder: Folder, event_store: PathBuf) -> anyhow::Result<Self> {
         let options = embedded_store::Options::at(event_store);
         let event_store = embedded_store::serve(free_port().await?, options).await?;
-        let options = journal::Options::new(event_store.connection_string().parse()?);
+        let options = journal::Options {
+            refused_calls_end: true,
+            ..journal::Options::new(event_store.connection_string().parse()?)
+        };
         let journal = Journal::connect(options, Arc::new(SystemClock))?;
         let binaries = Binaries::find(None)?;
         let options = private_postgres::Options::new(folder.path().join("postgres"), binaries);

@@ -14,7 +14,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use schemas::StreamName;
 
 use crate::gateway::{Asked, Effort, Gateway};
-use crate::open_call::{self, OpenCalls};
+use crate::open_call::{self, Answer, OpenCalls, Why};
 use crate::reader::{Reader, Source};
 use crate::snapshots::Snapshots;
 use crate::{
@@ -56,7 +56,7 @@ impl Journal {
         let folder = options.snapshot_dir.as_deref();
         let snapshots = folder.map(Snapshots::open).transpose()?.map(Arc::new);
         let (following, scanning) = (Arc::default(), Arc::default());
-        let open_calls = Arc::default();
+        let open_calls = Arc::new(OpenCalls::new(options.refused_calls_end));
         Ok(Self { options, gateway, open_calls, following, scanning, snapshots, clock })
     }
 
@@ -100,7 +100,9 @@ impl Journal {
         }
         let data = events.iter().map(wire::proposed).collect::<Result<Vec<EventData>, Error>>()?;
         let mut effort = self.gateway.effort();
-        if size_of(&events) <= open_call::LARGE
+        let is_small =
+            events.len() <= open_call::MOST_EVENTS && size_of(&events) <= open_call::MOST_BYTES;
+        if is_small
             && let Some(appended) =
                 self.append_together(&mut effort, stream, expected, &data).await?
         {
@@ -135,15 +137,21 @@ impl Journal {
         events: &[EventData],
     ) -> Result<Option<Appended>, Error> {
         let checked = effort.client().await?;
-        let Some(call) = self.open_calls.of(&checked.client) else { return Ok(None) };
-        let appending = call.append(stream.as_str(), wire::expected(expected), events.to_vec());
-        let answer = effort.attempt(checked.check, appending).await;
-        match &answer {
-            Some(Some(_appended)) => {}
-            Some(None) => call.end(open_call::AFTER_A_REFUSAL),
-            None => call.end(open_call::AFTER_SILENCE),
+        if effort.share() < open_call::LEAST_TIME {
+            return Ok(None);
         }
-        Ok(answer.flatten())
+        let Some(call) = self.open_calls.of(&checked) else { return Ok(None) };
+        let appending = call.append(stream.as_str(), wire::expected(expected), events.to_vec());
+        match effort.attempt(checked.check, appending).await {
+            Some(Answer::Appended(appended)) => return Ok(Some(appended)),
+            Some(Answer::Refused) => call.give_up(Why::Refused),
+            Some(Answer::Ended) => {
+                call.give_up(Why::Refused);
+                tokio::time::sleep(open_call::BEFORE_REPEATING).await;
+            }
+            None => call.give_up(Why::Silent),
+        }
+        Ok(None)
     }
 
     /// Deletes `stream` if its last event is number `revision`: it reads as if it had never been,

@@ -46,7 +46,7 @@
 //! | No failover: a lost node is asked for ever. | After trouble the connection is checked; if the check fails, a new client looks for a node (`gateway`). |
 //! | Deadlines are only a header. | A time-out of our own around every call (`gateway`). |
 //! | A wrong revision closes a batch append, for everybody on it. | Whatever it says but "appended" is asked again by a call of its own (`open_call`). |
-//! | A batch append that is dropped stays open as long as the connection. | The last append on it is one that must be refused (`open_call`). |
+//! | A batch append that is dropped stays open as long as the connection. | The last append on it is one that must be refused; where a store keeps it open even so, only so many are opened (`open_call`). |
 //! | A wrong revision of a delete is an unknown error. | Told by its text (`journal`). |
 //! | A subscription that is ended in good order becomes an endless loop that cannot be aborted. | Its warnings are counted, and it is unwound (`endless`). |
 //! | It resumes a subscription from the last event, not from checkpoints. | Its own resuming stays off; we keep the position (`subscription`). |
@@ -59,8 +59,8 @@
 //!
 //! Known limits: in a cluster, `TCP_NODELAY` is set for the ports in the address, so all nodes
 //! should listen on those. A connection that dies silently while nothing is under way is only
-//! noticed by the next call, which may end at its deadline; a running subscription prevents that,
-//! because the client then pings.
+//! noticed by the next call, which may end at its deadline; a running subscription and an open call
+//! for appends prevent that, because the client then pings.
 
 pub mod ids;
 

@@ -40,13 +40,23 @@ pub struct Options {
     /// emptied at any time
     #[arg(long, value_name = "FOLDER", env = "ORDERSTORE_SNAPSHOT_DIR")]
     pub snapshot_dir: Option<PathBuf>,
+
+    /// Whether the store ends a `BatchAppend` in which something was refused. The embedded one does.
+    /// `EventStoreDB` may keep it open as long as the connection, so only so many are opened there.
+    #[arg(skip)]
+    pub refused_calls_end: bool,
 }
 
 impl Options {
     /// The store at `address`, with the default deadline of five seconds.
     pub fn new(address: Address) -> Self {
         let event_store_deadline = Duration::from_secs(5);
-        Self { event_store: address, event_store_deadline, snapshot_dir: None }
+        Self {
+            event_store: address,
+            event_store_deadline,
+            snapshot_dir: None,
+            refused_calls_end: false,
+        }
     }
 
     /// The same with another deadline.

@@ -176,7 +176,9 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     // Asked again, because rows move on while they are looked at.
     if all.iter().any(|one| one.position > head) {
         let head = journal.head().await?;
-        all.iter_mut().for_each(|one| one.ahead_of_log = one.position > head);
+        for one in &mut all {
+            one.ahead_of_log = one.position > head;
+        }
     }
     add_lags(journal, head, &mut all).await?;
     Ok(all)
@@ -191,7 +193,7 @@ const STATUS: &str = concatcp!(
      coalesce(c.held_since, c.updated_at) as held_since, w.name as worker, w.pid, \
      c.events_applied, c.duplicates_dropped, c.gaps_healed, c.streams_quarantined, \
      case when p.state = 'building' then coalesce(r.phase, 'waiting') end as phase, \
-     p.state = 'building' and coalesce(r.paused, false) as paused, r.error as build_error, \
+     case when p.state = 'building' and r.paused then coalesce(r.error, '') end as paused, \
      coalesce(b.filled, false) as filled, \
      coalesce(nullif(s.n_live_tup, 0), greatest(t.reltuples, 0)::bigint, 0) as rows \
      from orderstore.projections p join orderstore.checkpoints c \
@@ -228,8 +230,8 @@ struct Row {
     gaps_healed: i64,
     streams_quarantined: i64,
     phase: Option<String>,
-    paused: bool,
-    build_error: Option<String>,
+    /// Why; nothing if somebody wanted it.
+    paused: Option<String>,
     filled: bool,
     rows: i64,
 }
@@ -291,7 +293,10 @@ fn put_together(
         version: first.version,
         state: first.state,
         phase: first.phase.clone(),
-        paused: first.paused.then(|| Paused { error: first.build_error.clone() }),
+        paused: first
+            .paused
+            .clone()
+            .map(|error| Paused { error: (!error.is_empty()).then_some(error) }),
         position,
         ahead_of_log: false,
         behind: head.commit.saturating_sub(position.commit),

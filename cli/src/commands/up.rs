@@ -168,7 +168,10 @@ impl Stores {
     }
 
     fn journal(&self) -> anyhow::Result<Journal> {
-        let options = journal::Options::new(self.address.clone()).with_snapshots(&self.snapshots);
+        let options = journal::Options {
+            refused_calls_end: self.embedded.is_some(),
+            ..journal::Options::new(self.address.clone()).with_snapshots(&self.snapshots)
+        };
         Ok(Journal::connect(options, Arc::new(SystemClock))?)
     }
 
