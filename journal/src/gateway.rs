@@ -315,15 +315,25 @@ fn setback(error: eventstore::Error) -> Setback {
         | Client::NotLeaderException(_)
         | Client::ConnectionClosed
         | Client::GrpcConnectionError(_)
-        | Client::DeadlineExceeded => Setback::Trouble(error.to_string()),
+        | Client::DeadlineExceeded => Setback::Trouble(in_words(&error)),
         // The client does not pass the type of the code on, so it is told by its name.
         Client::Grpc { code, .. }
             if ["Cancelled", "Aborted", "ResourceExhausted"]
                 .contains(&format!("{code:?}").as_str()) =>
         {
-            Setback::Trouble(error.to_string())
+            Setback::Trouble(in_words(&error))
         }
         _ => Setback::Answer(error),
+    }
+}
+
+/// What is wrong, without what the client and gRPC wrap around it.
+fn in_words(error: &impl ToString) -> String {
+    let whole = error.to_string();
+    let message = whole.split_once("message: \"").and_then(|(_, it)| it.split_once("\", details"));
+    match message {
+        Some((message, _)) if !message.is_empty() => message.to_owned(),
+        _ => whole,
     }
 }
 
@@ -375,8 +385,8 @@ async fn connect(shared: &Shared) -> Client {
             Err(error) => error.to_string(),
         };
         attempts += 1;
-        // It may be away for days: 1, 2, 4, 8, … are enough to notice.
-        if attempts.is_power_of_two() {
+        // It may be away for a moment only, or for days: 4, 8, 16, … are enough to notice.
+        if attempts >= 4 && attempts.is_power_of_two() {
             tracing::warn!(store = shared.target, attempts, reason, "cannot reach the event store");
         }
         shared.link.send_replace(Link::Down { reason });
@@ -421,5 +431,22 @@ impl std::fmt::Debug for Gateway {
             .field("store", &self.shared.target)
             .field("down", &self.last_reason())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn of_what_the_client_says_the_message_is_passed_on() {
+        let wrapped = "gRPC connection error: status: Unknown, message: \"cannot \\\"connect\\\"\", \
+                       details: [], metadata: MetadataMap { headers: {} }.";
+        assert_eq!(in_words(&wrapped), "cannot \\\"connect\\\"");
+        assert_eq!(
+            in_words(&"status: Unknown, message: \"\", details: []"),
+            "status: Unknown, message: \"\", details: []"
+        );
+        assert_eq!(in_words(&"no node was found"), "no node was found");
     }
 }
