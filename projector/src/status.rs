@@ -39,16 +39,16 @@ pub struct ProjectionStatus {
     pub state: GenerationState,
     /// What is being done to it, in words, if it is being built.
     pub phase: Option<String>,
-    /// Whether building it rests until somebody lets it go on.
+    /// Why building it rests, if it does, until somebody lets it go on.
     pub paused: Option<Paused>,
     /// Everything up to here is in its rows, in all its slices.
     pub position: Position,
     /// How far it is behind the end of the log: a distance in the log's own unit (bytes in
     /// EventStoreDB, events in the embedded store); 0 when nothing is left to do.
     pub behind: u64,
-    /// Whether the log ends before what its rows were made of: it is another one, or was restored
-    /// from a backup that is older than they are.
-    pub ahead_of_log: bool,
+    /// Where the log ends, if that is before what its rows were made of
+    /// ([`Error::AnotherLog`]).
+    pub ahead_of_log: Option<Position>,
     /// What of the log is not in its rows yet. None where nobody is to fold it: the generation is
     /// being filled in bulk, or will be dropped.
     pub lag: Option<Lag>,
@@ -177,7 +177,7 @@ pub async fn status(database_url: &str, journal: &Journal) -> Result<Vec<Project
     if all.iter().any(|one| one.position > head) {
         let head = journal.head().await?;
         for one in &mut all {
-            one.ahead_of_log = one.position > head;
+            one.ahead_of_log = (one.position > head).then_some(head);
         }
     }
     add_lags(journal, head, &mut all).await?;
@@ -298,7 +298,7 @@ fn put_together(
             .clone()
             .map(|error| Paused { error: (!error.is_empty()).then_some(error) }),
         position,
-        ahead_of_log: false,
+        ahead_of_log: None,
         behind: head.commit.saturating_sub(position.commit),
         lag: first.is_fed().then(Lag::default),
         age: (first.now - updated_at).max(TimeDelta::zero()),

@@ -12,7 +12,7 @@ use super::exceptions::Exceptions;
 use super::ledger;
 use super::places::readable_from;
 use crate::bookkeeping::GenerationId;
-use crate::database::Trouble;
+use crate::database::{Trouble, said};
 use crate::failure::{Failure, is_about_events};
 use crate::fold::{Fold, Poisoned, Taken, Tally};
 use crate::projection::{self, Projection, State, Unfoldable, id_of};
@@ -236,7 +236,7 @@ impl<'a, P: Projection> Tail<'a, P> {
             Ok(_) => savepoint.commit().await?,
             Err(error) if Trouble::of(&error) == Trouble::Data => {
                 savepoint.rollback().await?;
-                return Ok(Folded::Refused(error.to_string()));
+                return Ok(Folded::Refused(said(&error)));
             }
             Err(error) => return Err(error.into()),
         }

@@ -9,8 +9,8 @@ use domain::order::{OrderEvent, OrderPlaced};
 use domain::pricing::price;
 use journal::Journal;
 use projector::{
-    Error, GenerationState, Options, Phase, ProjectionName, Projector, Rebuild, RebuildOptions,
-    Rebuilt,
+    Error, GenerationState, Options, Phase, ProjectionName, ProjectionStatus, Projector, Rebuild,
+    RebuildOptions, Rebuilt,
 };
 use schemas::{Encoded, StoredEvent};
 use tempfile::TempDir;
@@ -250,6 +250,12 @@ async fn a_paused_rebuild_stands_still_until_it_is_resumed() {
     drop(start(&world, tiny(&folder)).await.unwrap());
     let held = "update orderstore.builds set holder = null";
     world.execute(held).await;
+    projector::pause(&world.url, &[]).await.unwrap();
+    let all = projector::status(&world.url, &world.journal).await.unwrap();
+    let paused = |it: &&ProjectionStatus| it.paused.is_some();
+    let is_building = |it: &&ProjectionStatus| it.state == GenerationState::Building;
+    assert_eq!(all.iter().filter(paused).count(), all.iter().filter(is_building).count());
+    assert!(all.iter().any(|it| it.paused.is_some()), "{all:?}");
     let rebuild = start(&world, tiny(&folder)).await.unwrap();
     assert_eq!(projector::pause(&world.url, &[ORDERS]).await.unwrap().len(), 6);
     eventually(
@@ -260,9 +266,6 @@ async fn a_paused_rebuild_stands_still_until_it_is_resumed() {
     .await;
     let before = rebuild.progress();
     if before.phase != Phase::Done {
-        let all = projector::status(&world.url, &world.journal).await.unwrap();
-        let building = all.iter().filter(|it| it.state == GenerationState::Building);
-        assert!(building.map(|it| it.paused.is_some()).eq([true; 6]), "{all:?}");
         sleep(Duration::from_millis(600)).await;
         assert!(!rebuild.is_finished(), "{:?}", rebuild.progress());
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use comfy_table::Table;
 use projector::{
-    Compared, LastComparison, ProjectionName, ProjectionStatus, Refusal, SliceStatus, Verdict,
+    Compared, GenerationState, LastComparison, ProjectionName, ProjectionStatus, Refusal,
+    SliceStatus, Verdict,
 };
 use serde_json::{Value, json};
 
@@ -178,11 +179,11 @@ fn say_status(all: &[ProjectionStatus]) {
         ));
     }
     all.iter().filter(|one| one.paused.is_some()).for_each(say_paused);
-    if let Some(one) = all.iter().find(|one| one.ahead_of_log) {
-        say(format_args!(
-            "\nThe log ends before {}, which rows of {} are made of: either --event-store is wrong, or the log was restored from an older backup; then `orderstore projections rebuild --all`",
-            one.position, one.projection
-        ));
+    for one in all.iter().filter(|one| one.state == GenerationState::Live) {
+        if let Some(log) = one.ahead_of_log {
+            let (projection, rows) = (one.projection, one.position);
+            say(format_args!("\n{}", projector::Error::AnotherLog { projection, rows, log }));
+        }
     }
     all.iter().for_each(say_verdict);
     for one in all.iter().filter(|one| one.counters.gaps_healed > 0) {
@@ -241,7 +242,7 @@ fn add(table: &mut Table, one: &ProjectionStatus) {
 
 fn behind(one: &ProjectionStatus) -> String {
     match one.lag {
-        Some(_) if one.ahead_of_log => "another log".to_owned(),
+        Some(_) if one.ahead_of_log.is_some() => "another log".to_owned(),
         None => "-".to_owned(),
         Some(lag) if lag.at_least => format!("> {} events", lag.events),
         Some(lag) if lag.events == 0 => "nothing".to_owned(),
@@ -297,7 +298,7 @@ fn describe(one: &ProjectionStatus) -> Value {
         "behind": one.behind,
         "lagEvents": one.lag.map(|lag| lag.events),
         "lagAtLeast": one.lag.map(|lag| lag.at_least),
-        "aheadOfLog": one.ahead_of_log,
+        "aheadOfLog": one.ahead_of_log.is_some(),
         "ageMs": one.age.num_milliseconds(),
         "caughtUp": one.caught_up,
         "rows": one.rows,
