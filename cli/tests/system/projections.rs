@@ -206,6 +206,11 @@ async fn read_models_are_built_anew_compared_promoted_and_rolled_back() {
     let live = of_orders(&shop.lines(&["status", "orders"]), "live").unwrap();
     assert_eq!(live["generation"], 1);
 
+    shop.sql("update payments_g1.payments set updated_at = now()");
+    let too_different = refusal(&shop.projections(&["promote", "payments"]), 2);
+    assert!(too_different.contains("--max-differing"), "{too_different}");
+    output_of(&shop.projections(&["promote", "payments", "--max-differing", "100%"]));
+
     let number = building["generation"].to_string();
     refusal(&shop.projections(&["drop", "orders", "1"]), 1);
     output_of(&shop.projections(&["drop", "orders", &number]));
