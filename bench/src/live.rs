@@ -26,7 +26,7 @@ pub(crate) struct Live {
     /// Events that a worker folds at once, at most, in the first part
     #[arg(long)]
     batch: Option<usize>,
-    /// Slices that each projection is cut into, in the first part
+    /// Slices that each projection is cut into
     #[arg(long, default_value_t = 1)]
     slices: u16,
     /// Orders are only placed in the second part: no processes drive them
@@ -48,7 +48,7 @@ pub(crate) async fn run(live: Live) -> anyhow::Result<()> {
     }
     if !live.only_catching_up {
         let time = Duration::from_secs(live.seconds);
-        visible::run(live.rate, time, !live.placing_only).await?;
+        visible::run(live.rate, time, !live.placing_only, live.slices).await?;
     }
     Ok(())
 }

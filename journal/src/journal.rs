@@ -300,7 +300,7 @@ impl Journal {
 
     /// What [`read_all`](Self::read_all) would give for an event that was scanned: `None` for one
     /// that is not ours, which is counted.
-    pub fn recorded(&self, event: &Raw) -> Option<Recorded> {
+    pub fn recorded(&self, event: Raw) -> Option<Recorded> {
         let recorded = event.understood();
         if let Err(other) = &recorded
             && !other.is_the_stores_own()

@@ -1,9 +1,10 @@
 //! Events as they came, before anything in them has been looked at.
 
 use bytes::Bytes;
+use schemas::{Metadata, StreamName};
 use uuid::Uuid;
 
-use crate::wire::{self, NotOurs};
+use crate::wire::NotOurs;
 use crate::{Error, Position, Recorded};
 
 /// An event of which only the place and the names are known. Its bytes are shared with what else
@@ -35,27 +36,23 @@ impl Raw {
     ///
     /// [`Journal::read_all`]: crate::Journal::read_all
     /// [`Journal::recorded`]: crate::Journal::recorded
-    pub fn recorded(&self) -> Result<Recorded, Error> {
+    pub fn recorded(self) -> Result<Recorded, Error> {
         self.understood().map_err(NotOurs::into_error)
     }
 
-    pub(crate) fn understood(&self) -> Result<Recorded, NotOurs> {
-        match wire::understood(&self.stream, &self.metadata) {
-            Ok((stream, metadata)) => Ok(Recorded {
-                stream,
-                revision: self.revision,
-                position: self.position,
-                event_id: self.event_id,
-                event_type: self.event_type.to_string(),
-                metadata,
-                data: self.data.clone(),
-            }),
-            Err(reason) => Err(NotOurs {
-                stream: self.stream.to_string(),
-                revision: self.revision,
-                position: self.position,
-                reason,
-            }),
+    pub(crate) fn understood(self) -> Result<Recorded, NotOurs> {
+        let Self { stream, revision, position, event_id, event_type, metadata, data } = self;
+        let not_ours = |stream: String, reason| NotOurs { stream, revision, position, reason };
+        let stream = StreamName::try_from(stream).map_err(|error| {
+            let reason = error.to_string();
+            not_ours(error.0, reason)
+        })?;
+        let event_type = event_type.into();
+        match serde_json::from_slice::<Metadata>(&metadata) {
+            Ok(metadata) => {
+                Ok(Recorded { stream, revision, position, event_id, event_type, metadata, data })
+            }
+            Err(error) => Err(not_ours(stream.to_string(), format!("metadata: {error}"))),
         }
     }
 

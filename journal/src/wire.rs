@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use eventstore::{CurrentRevision, EventData, RecordedEvent, ResolvedEvent};
-use schemas::{Metadata, StreamName};
 use serde_json::value::RawValue;
 
 use crate::{Error, ExpectedRevision, Position, Proposed, Raw, Recorded};
@@ -29,33 +28,7 @@ impl NotOurs {
 
 /// What arrived: an event of ours, or something else. `None` for a link to nothing.
 pub(crate) fn received(event: ResolvedEvent) -> Option<Result<Recorded, NotOurs>> {
-    event.link.or(event.event).map(recorded)
-}
-
-fn recorded(event: RecordedEvent) -> Result<Recorded, NotOurs> {
-    let position = position(event.position);
-    match understood(&event.stream_id, &event.custom_metadata) {
-        Ok((stream, metadata)) => Ok(Recorded {
-            stream,
-            revision: event.revision,
-            position,
-            event_id: event.id,
-            event_type: event.event_type,
-            metadata,
-            data: event.data,
-        }),
-        Err(reason) => {
-            let (stream, revision) = (event.stream_id, event.revision);
-            Err(NotOurs { stream, revision, position, reason })
-        }
-    }
-}
-
-/// What every event of ours has; or why an event is not ours.
-pub(crate) fn understood(stream: &str, metadata: &[u8]) -> Result<(StreamName, Metadata), String> {
-    let stream = stream.parse::<StreamName>().map_err(|error| error.to_string())?;
-    let metadata = serde_json::from_slice::<Metadata>(metadata);
-    metadata.map(|metadata| (stream, metadata)).map_err(|error| format!("metadata: {error}"))
+    event.link.or(event.event).map(|event| raw(event).understood())
 }
 
 /// An event as it came.

@@ -86,7 +86,7 @@ impl Feed {
         let is_long =
             matches!(head, Ok(Ok(head)) if head.commit.saturating_sub(from.commit) > LONG);
         let way = if is_long {
-            Way::Together(boarding.join(journal, stop, category, from))
+            Way::Together(boarding.join(journal, stop, category, slice, from))
         } else {
             Way::alone(journal, category, from)
         };

@@ -397,7 +397,7 @@ pub(crate) async fn is_quiet(
     let look = async {
         let mut scan = journal.scan(Filter::categories(&[category]), from);
         while let Some(batch) = scan.next().await? {
-            let mut events = batch.events.iter().take_while(|event| event.position <= to);
+            let mut events = batch.events.into_iter().take_while(|event| event.position <= to);
             if events.any(|event| journal.recorded(event).is_some_and(|it| which(&it.stream))) {
                 return Ok(false);
             }

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use journal::Recorded;
-use schemas::{Aggregate, ParseId, StoredEvent, StreamName, Undecodable, id_in, stream_of};
+use schemas::{Aggregate, ParseId, StoredEvent, StreamName, Undecodable, id_in};
 use sqlx::postgres::PgConnection;
 use thiserror::Error;
 
@@ -252,7 +252,7 @@ pub(crate) fn id_of<P: Projection>(
     stream: &StreamName,
 ) -> Result<<P::Source as Aggregate>::Id, Unfoldable> {
     id_in::<P::Source>(stream)
-        .filter(|id| stream_of::<P::Source>(id) == *stream)
+        .filter(|id| stream.is_of(P::Source::CATEGORY, id))
         .ok_or(Unfoldable::StreamName { category: P::Source::CATEGORY })
 }
 

@@ -36,7 +36,12 @@ impl Slice {
 
     /// Whether `stream` belongs to it.
     pub(crate) fn has(self, stream: &StreamName) -> bool {
-        self.of == 1 || slice_of(stream.as_str(), self.of) == self.number
+        self.has_name(stream.as_str())
+    }
+
+    /// The same for what need not be a name of ours.
+    pub(crate) fn has_name(self, stream: &str) -> bool {
+        self.of == 1 || slice_of(stream, self.of) == self.number
     }
 }
 

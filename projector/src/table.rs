@@ -223,6 +223,10 @@ impl Rows {
     ) -> sqlx::Result<()> {
         for rows in &now.tables {
             let before = self.tables.iter().find(|before| before.table.name == rows.table.name);
+            if before.is_none() && rows.len() >= MANY {
+                rows.copy(connection).await?;
+                continue;
+            }
             Difference::of(before, Some(rows)).write(&rows.table, connection).await?;
         }
         let gone = self

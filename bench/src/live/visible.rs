@@ -26,7 +26,12 @@ const CHANNEL: &str = "orderstore_checkpoint";
 /// Nobody waits longer for the last orders.
 const LIMIT: Duration = Duration::from_mins(1);
 
-pub(super) async fn run(rate: u32, time: Duration, processes: bool) -> anyhow::Result<()> {
+pub(super) async fn run(
+    rate: u32,
+    time: Duration,
+    processes: bool,
+    slices: u16,
+) -> anyhow::Result<()> {
     let stage = Stage::build().await?;
     let partners: Simulator =
         partner_simulator::serve(free_port().await?, partner_simulator::Options::default())?;
@@ -34,7 +39,8 @@ pub(super) async fn run(rate: u32, time: Duration, processes: bool) -> anyhow::R
     let managers = processes
         .then(|| ProcessManager::start(stage.journal.clone(), stage.keyring.clone(), &options))
         .transpose()?;
-    let projector = Projector::start(&stage.database(), stage.journal.clone(), Options::default())?;
+    let options = Options { slices, ..Options::default() };
+    let projector = Projector::start(&stage.database(), stage.journal.clone(), options)?;
     let buyer = Buyer::new(&stage)?;
     buyer.receive(SKUS).await?;
     let mut listener = PgListener::connect(&stage.database()).await?;

@@ -79,9 +79,9 @@ async fn what_is_scanned_is_what_is_read() {
     let events = rest(&mut journal.scan(counters(), Position::START)).await;
 
     let read: Vec<_> = journal.read_all(Position::START).try_collect().await.unwrap();
-    let understood: Vec<_> = events.iter().map(|event| event.recorded().unwrap()).collect();
+    let understood: Vec<_> = events.iter().map(|event| event.clone().recorded().unwrap()).collect();
     assert_eq!(understood, read);
-    assert_eq!(journal.recorded(&events[2]).as_ref(), Some(&read[2]));
+    assert_eq!(journal.recorded(events[2].clone()).as_ref(), Some(&read[2]));
 }
 
 #[tokio::test]
@@ -192,8 +192,8 @@ async fn an_event_of_somebody_else_is_scanned_but_not_understood() {
 
     let events = rest(&mut journal.scan(counters(), Position::START)).await;
 
-    let [theirs, ours] = events.as_slice() else { panic!("{events:?}") };
-    let error = theirs.recorded().unwrap_err();
+    let [theirs, ours] = <[_; 2]>::try_from(events).unwrap();
+    let error = theirs.clone().recorded().unwrap_err();
     assert!(
         matches!(&error, Error::Foreign { stream, revision: 0, .. } if stream == "counter-x"),
         "{error:?}"

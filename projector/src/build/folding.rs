@@ -72,7 +72,7 @@ impl Folder {
             let block = block?;
             for event in block.events()? {
                 // What is not ours is left out, as it is everywhere.
-                let Some(event) = self.journal.recorded(&block.raw(event)) else { continue };
+                let Some(event) = self.journal.recorded(block.raw(event)) else { continue };
                 let category = event.stream.category();
                 for folding in foldings.iter_mut().filter(|it| it.category() == category) {
                     folding.take(&event)?;

@@ -5,13 +5,14 @@ use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use journal::{Batch, Delivery, Filter, Journal, Position};
+use journal::{Batch, Delivery, Filter, Journal, Position, Raw};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::passage::{Entrance, Passage, passage};
+use crate::slice::Slice;
 
 /// So long is waited for others who go the same way.
 pub(super) const BOARDING: Duration = Duration::from_millis(200);
@@ -30,26 +31,39 @@ pub(super) struct Boarding {
 struct Traveller {
     category: &'static str,
     from: Position,
-    batches: mpsc::Sender<Arc<Batch>>,
+    slice: Slice,
+    shares: mpsc::Sender<Share>,
+}
+
+/// What a batch of a scan has for one of them, and how far it goes.
+type Share = (Vec<Raw>, Position);
+
+impl Traveller {
+    fn wants(&self, event: &Raw) -> bool {
+        let rest = event.stream.strip_prefix(self.category);
+        let is_of_category = rest.is_some_and(|rest| rest.starts_with('-'));
+        is_of_category && event.position > self.from && self.slice.has_name(&event.stream)
+    }
 }
 
 impl Boarding {
-    /// The log from `from` on, as far as it is of `category`, together with others who ask for
-    /// theirs at about the same time.
+    /// The log from `from` on, as far as it is of `category` and `slice`, together with others who ask
+    /// for theirs at about the same time.
     pub(super) fn join(
         self: &Arc<Self>,
         journal: &Journal,
         stop: &CancellationToken,
         category: &'static str,
+        slice: Slice,
         from: Position,
     ) -> Passage {
-        let (batches, scanned) = mpsc::channel(1);
+        let (shares, scanned) = mpsc::channel(1);
         let (entrance, passage) = passage(from, APART);
-        let attending = attend(journal.clone(), category, from, scanned, entrance);
+        let attending = attend(journal.clone(), scanned, entrance);
         let passage = passage.attended(AbortOnDropHandle::new(tokio::spawn(attending)));
         let is_first = {
             let mut travellers = self.travellers.lock().unwrap_or_else(PoisonError::into_inner);
-            travellers.push(Traveller { category, from, batches });
+            travellers.push(Traveller { category, from, slice, shares });
             travellers.len() == 1
         };
         if is_first {
@@ -78,11 +92,14 @@ async fn travel(journal: &Journal, mut travellers: Vec<Traveller>) {
     loop {
         match scan.next().await {
             Ok(Some(batch)) => {
-                let batch = Arc::new(batch);
+                let at = batch.position;
+                let shares = share_out(batch, &travellers);
                 let mut with_us = Vec::with_capacity(travellers.len());
-                for traveller in travellers {
-                    let sent = timeout(PATIENCE, traveller.batches.send(Arc::clone(&batch))).await;
-                    if matches!(sent, Ok(Ok(()))) {
+                for (traveller, share) in travellers.into_iter().zip(shares) {
+                    let is_new = at > traveller.from;
+                    let sent =
+                        async { !is_new || traveller.shares.send((share, at)).await.is_ok() };
+                    if matches!(timeout(PATIENCE, sent).await, Ok(true)) {
                         with_us.push(traveller);
                     }
                 }
@@ -100,25 +117,34 @@ async fn travel(journal: &Journal, mut travellers: Vec<Traveller>) {
     }
 }
 
-/// Picks out of a scan what is for one worker, and understands it while that one writes.
-async fn attend(
-    journal: Journal,
-    category: &'static str,
-    from: Position,
-    mut scanned: mpsc::Receiver<Arc<Batch>>,
-    picked: Entrance,
-) {
-    let is_ours =
-        |stream: &str| stream.strip_prefix(category).is_some_and(|rest| rest.starts_with('-'));
-    while let Some(batch) = scanned.recv().await {
-        if batch.position <= from {
-            continue;
+/// What each of them wants of a batch.
+fn share_out(batch: Batch, travellers: &[Traveller]) -> Vec<Vec<Raw>> {
+    let mut shares = vec![vec![]; travellers.len()];
+    for event in batch.events {
+        let mut last: Option<&mut Vec<Raw>> = None;
+        for (traveller, share) in travellers.iter().zip(&mut shares) {
+            if traveller.wants(&event)
+                && let Some(another) = last.replace(share)
+            {
+                // Several generations of a projection may set out together.
+                another.push(event.clone());
+            }
         }
-        let ours = batch.events.iter().filter(|it| it.position > from && is_ours(&it.stream));
+        if let Some(last) = last {
+            last.push(event);
+        }
+    }
+    shares
+}
+
+/// Understands what is for one worker while that one writes.
+async fn attend(journal: Journal, mut shares: mpsc::Receiver<Share>, understood: Entrance) {
+    while let Some((events, position)) = shares.recv().await {
         // What is in our streams and not one of our events is left out, as it is everywhere.
-        let events = ours.filter_map(|it| journal.recorded(it)).map(Delivery::Event);
-        let picking = events.chain([Delivery::Checkpoint(batch.position)]).collect();
-        if !picked.send(picking).await {
+        let events = events.into_iter().filter_map(|event| journal.recorded(event));
+        let checkpoint = Delivery::Checkpoint(position);
+        let deliveries = events.map(Delivery::Event).chain([checkpoint]).collect();
+        if !understood.send(deliveries).await {
             return;
         }
     }

@@ -57,6 +57,14 @@ impl World {
         Reader { feed, slice, at: Position::START, read: vec![] }
     }
 
+    /// One that reads the log from `from` on with all who are asked for at about the same time.
+    fn traveller(&self, slice: Slice, from: Position) -> Reader {
+        let Company { journal, stop, boarding, .. } = &self.company;
+        let way = Way::Together(boarding.join(journal, stop, CATEGORY, slice, from));
+        let feed = Feed { company: self.company.clone(), category: CATEGORY, slice, way };
+        Reader { feed, slice, at: from, read: vec![] }
+    }
+
     /// How many workers follow the end of the log together.
     fn together(&self) -> usize {
         let running = self.company.lines.running();
@@ -100,6 +108,31 @@ impl Reader {
         let read: Vec<_> = self.read.iter().filter(ours).cloned().collect();
         assert_eq!(read, all);
     }
+}
+
+#[tokio::test]
+async fn workers_that_set_out_together_get_what_is_theirs_and_nothing_else() {
+    let world = World::open().await;
+    let mut at = vec![];
+    for number in 0..60 {
+        at.push(world.append(number).await);
+    }
+    let mut readers = [
+        world.traveller(Slice::WHOLE, Position::START),
+        world.traveller(HALVES[0], Position::START),
+        world.traveller(HALVES[1], Position::START),
+        world.traveller(Slice::WHOLE, at[19]),
+    ];
+    for reader in &mut readers {
+        reader.read_to(at[59]).await;
+        assert!(matches!(reader.feed.way, Way::Together(_)), "nobody has to go on alone");
+        assert!(reader.read.iter().all(|stream| reader.slice.has(stream)));
+    }
+    let [all, halves @ .., late] = &readers;
+    for reader in [all].into_iter().chain(halves) {
+        reader.has_read(0..60);
+    }
+    late.has_read(20..60);
 }
 
 #[tokio::test]
