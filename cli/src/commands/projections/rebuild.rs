@@ -238,7 +238,8 @@ fn say_report(progress: &Progress, left_for_promotion: bool) {
             _ if left_for_promotion => format!(
                 "is ready; `orderstore projections diff {name}`, then `… promote {name}` or `… drop {name} {generation}`"
             ),
-            Some(refusal) => format!("is not promoted: {refusal}"),
+            // Why, and what to do, is said below.
+            Some(_) => "is not promoted".to_owned(),
             None => "is not live yet; see `orderstore projections status`".to_owned(),
         };
         say(format_args!(
@@ -249,6 +250,10 @@ fn say_report(progress: &Progress, left_for_promotion: bool) {
             say(format_args!(
                 "{name}: compared with the live one: {differing} of {rows} rows differ, {not_compared} streams could not be compared"
             ));
+        }
+        if let Some(refusal) = one.refusal.as_ref().filter(|_| !one.promoted && !left_for_promotion)
+        {
+            say(refusal);
         }
         if one.quarantined > 0 {
             say(format_args!(
