@@ -104,49 +104,62 @@ impl CatchUp<'_> {
         outcome
     }
 
-    /// Waits until the generation has caught up, and has readers see it if that is wanted and
-    /// right.
+    /// Follows the log with the generation until there is nothing left to do about it: has it
+    /// compared, indexed, and seen by readers, if that is wanted and right.
     async fn decide<P: Projection>(&self, workers: &mut Workers<'_>) -> Result<Outcome, Failure> {
-        let (engine, generation) = (self.engine, self.part.generation);
-        let context = &engine.context;
-        let mut compared = false;
-        let mut refusal = None;
-        let mut quarantining = None;
+        self.follow::<P>(workers).await?;
+        let refusal = if self.run.promote { self.judge::<P>(workers).await? } else { None };
+        // Comparing needs none of them, and takes as long as everything else.
+        while !workers.generation().await?.indexed {
+            workers.rest().await;
+            self.index::<P>().await?;
+            self.follow::<P>(workers).await?;
+        }
+        if let Some(why_not) = &refusal {
+            self.refuse(why_not).await?;
+            return Ok(Outcome::Ready);
+        }
+        if !self.run.promote {
+            let why = "it is not to be promoted";
+            self.wait_for_promotion(why, tracing::Level::INFO).await?;
+            return Ok(Outcome::Ready);
+        }
+        self.promote::<P>(workers).await
+    }
+
+    /// Waits until the generation is where the log is.
+    async fn follow<P: Projection>(&self, workers: &mut Workers<'_>) -> Result<(), Failure> {
+        loop {
+            self.engine.pacer.go().await?;
+            if workers.keep_going::<P>().await? {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Why readers had better not see the generation, if there is a reason.
+    async fn judge<P: Projection>(
+        &self,
+        workers: &mut Workers<'_>,
+    ) -> Result<Option<String>, Failure> {
+        let begun = Instant::now();
+        while let Some(why_not) = self.follows_fewer(workers.session().await?).await? {
+            if begun.elapsed() >= LIVE_IS_AS_FAR {
+                return Ok(Some(why_not));
+            }
+            sleep(LOOK).await;
+            self.follow::<P>(workers).await?;
+        }
+        self.differs::<P>(workers).await
+    }
+
+    /// Has readers see it, as soon as the server lets that happen.
+    async fn promote<P: Projection>(&self, workers: &mut Workers<'_>) -> Result<Outcome, Failure> {
+        let (context, generation) = (&self.engine.context, self.part.generation);
         let mut pause = BETWEEN_PROMOTIONS;
         loop {
-            engine.pacer.go().await?;
-            if !workers.keep_going::<P>().await? {
-                sleep(LOOK).await;
-                continue;
-            }
-            if self.run.promote && !compared {
-                refusal = self.follows_fewer(workers.session().await?).await?;
-                if refusal.is_some() {
-                    let one = quarantining.get_or_insert_with(Instant::now);
-                    if one.elapsed() < LIVE_IS_AS_FAR {
-                        sleep(LOOK).await;
-                        continue;
-                    }
-                } else {
-                    refusal = self.differs::<P>(workers).await?;
-                }
-            }
-            compared = true;
-            // Comparing needs none of them, and takes as long as everything else.
-            if !workers.generation().await?.indexed {
-                workers.rest().await;
-                self.index::<P>().await?;
-                continue;
-            }
-            if let Some(why_not) = &refusal {
-                self.refuse(why_not).await?;
-                return Ok(Outcome::Ready);
-            }
-            if !self.run.promote {
-                let why = "it is not to be promoted";
-                self.wait_for_promotion(why, tracing::Level::INFO).await?;
-                return Ok(Outcome::Ready);
-            }
+            self.follow::<P>(workers).await?;
             let tried = Instant::now();
             let (address, journal) = (&context.address, &context.journal);
             match promotion::change(address, journal, generation, Way::Forward).await {
