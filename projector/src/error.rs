@@ -283,6 +283,18 @@ pub enum Error {
         /// Where the log ends.
         log: Position,
     },
+    /// The log has nothing that the rows can have been made of.
+    #[error(
+        "the log has none of the {streams} streams that were looked for because {projection} has rows of \
+         them; nothing was changed. Is --event-store right? If the log was replaced for good, make the \
+         rows anew: `orderstore projections rebuild {projection}`"
+    )]
+    UnrelatedLog {
+        /// Of which projection.
+        projection: ProjectionName,
+        /// How many were looked for.
+        streams: usize,
+    },
     /// No projection folds such a stream.
     #[error("no projection folds {stream}")]
     NoProjection {

@@ -191,7 +191,8 @@ pub async fn verify(
 /// # Errors
 /// [`Error::OtherVersion`] when it is not of this build: only the build that made it can tell;
 /// [`Error::StillBuilding`] when there is none yet, because the first one is being built;
-/// [`Error::AnotherLog`] when the log ends before what the rows were made of. When the database or the event store cannot be reached.
+/// [`Error::AnotherLog`] when the log ends before what the rows were made of, [`Error::UnrelatedLog`]
+/// when it has none of their streams. When the database or the event store cannot be reached.
 pub async fn verify_one(
     database_url: &str,
     journal: Journal,

@@ -23,12 +23,15 @@ mod tests;
 
 use crate::ProjectionName;
 use crate::projection::Projection;
+use crate::table::Table;
 
 /// What is the same for all rows of a projection, without its types.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Definition {
     pub(crate) name: ProjectionName,
     pub(crate) version: i32,
+    /// The main table, which has a row for each stream.
+    pub(crate) main: Table,
     pub(crate) tables: &'static str,
     pub(crate) keys: &'static str,
     pub(crate) indexes: &'static str,
@@ -54,6 +57,7 @@ impl Definition {
         Self {
             name: P::NAME,
             version: P::VERSION,
+            main: P::ROWS[0],
             tables: P::TABLES,
             keys: P::KEYS,
             indexes: P::INDEXES,

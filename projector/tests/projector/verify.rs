@@ -427,6 +427,31 @@ async fn rows_of_a_name_that_no_aggregate_has_go() {
 }
 
 #[tokio::test]
+async fn a_longer_log_that_has_none_of_the_streams_is_not_believed_either() {
+    let (world, projector) = traded(0..3).await;
+    projector.stop().await;
+    let before = world.dump().await;
+    let other = World::open().await;
+    other.trade(10..30).await;
+    let stream = order_stream(1);
+
+    let journal = || other.journal.clone();
+    let heal = || VerifyOptions { heal: true, ..everything() };
+    let verified = verify(&world.url, journal(), &[ORDERS], heal()).await;
+    assert!(matches!(verified, Err(Error::UnrelatedLog { streams: 3, .. })), "{verified:?}");
+    let rebuilt = rebuild_stream(&world.url, journal(), &stream).await;
+    assert!(matches!(rebuilt, Err(Error::UnrelatedLog { .. })), "{rebuilt:?}");
+    let retried = retry(&world.url, &journal(), &Which::One(ORDERS, stream)).await;
+    assert!(matches!(retried, Err(Error::UnrelatedLog { .. })), "{retried:?}");
+    assert_eq!(world.dump().await, before);
+
+    // One of them is enough to be looked at, and to be made what it is there.
+    other.trade(2..3).await;
+    let verified = verify(&world.url, journal(), &[ORDERS], heal()).await;
+    assert!(verified.is_ok_and(|all| all[0].drifted > 0));
+}
+
+#[tokio::test]
 async fn a_log_that_ends_before_the_rows_is_not_believed() {
     let (world, projector) = traded(0..3).await;
     projector.stop().await;
