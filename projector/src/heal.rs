@@ -60,8 +60,8 @@ pub enum StreamOutcome {
 ///
 /// # Errors
 /// [`Error::NoProjection`] when no projection folds such streams, [`Error::BeginningGone`] when the
-/// rows could not be made again, [`Error::AnotherLog`] or [`Error::UnrelatedLog`] when the log is not that which
-/// they were made of.
+/// rows could not be made again, [`Error::AnotherLog`] or [`Error::UnrelatedLog`] when the log is not
+/// the one that they were made of.
 pub async fn rebuild_stream(
     database_url: &str,
     journal: Journal,
