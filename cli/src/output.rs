@@ -55,7 +55,7 @@ pub(crate) fn say_table(table: &Table) {
 /// A bar on standard error, if `seen`; what is logged meanwhile stands above it.
 pub(crate) fn bar(seen: bool) -> ProgressBar {
     let target = if seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {wide_msg}")
+    let style = ProgressStyle::with_template("{bar:20} {percent:>3}%  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(1), target).with_style(style);
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = seen.then(|| bar.downgrade());

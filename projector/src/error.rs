@@ -33,10 +33,19 @@ pub enum Error {
     #[error("{0}; then go on with `orderstore projections resume`")]
     Disk(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A new generation is being built by another process.
-    #[error("{projection} is being built by another process; wait for it or stop it")]
+    #[error(
+        "{projection} is being built by another process; {}",
+        if *paused {
+            format!("it is paused, and goes on after `orderstore projections resume {projection}`")
+        } else {
+            format!("`orderstore projections status {projection} --watch` says how far it is")
+        }
+    )]
     BeingBuilt {
         /// Of what.
         projection: ProjectionName,
+        /// Whether it stands still, as far as it is known.
+        paused: bool,
     },
     /// What is live was built by a newer build, which this one would replace by something older.
     #[error("{projection} was built by a newer orderstore; rebuild it with that one")]
@@ -328,16 +337,17 @@ fn in_words(age: &TimeDelta) -> String {
 
 fn by_table(comparison: &Comparison) -> String {
     let tables = comparison.tables.iter().filter(|it| it.added + it.removed + it.changed > 0);
-    let tables: Vec<String> = tables
-        .map(|it| {
-            let (table, added, removed, changed) = (&it.table, it.added, it.removed, it.changed);
-            format!("{table}: {added} added, {removed} removed, {changed} changed")
-        })
-        .collect();
-    let tables = match comparison.not_compared {
-        0 => tables,
-        streams => [tables, vec![format!("{streams} streams could not be compared")]].concat(),
+    let tables = tables.map(|it| {
+        let (table, added, removed, changed) = (&it.table, it.added, it.removed, it.changed);
+        format!("{table}: {added} added, {removed} removed, {changed} changed")
+    });
+    let lacking = comparison.lacking();
+    let lacking = lacking.iter().map(|what| format!("only one of them has {what}"));
+    let not_compared = match comparison.not_compared {
+        0 => None,
+        streams => Some(format!("{streams} streams could not be compared")),
     };
+    let tables: Vec<_> = tables.into_iter().chain(lacking).chain(not_compared).collect();
     if tables.is_empty() { String::new() } else { format!(" ({})", tables.join("; ")) }
 }
 

@@ -76,7 +76,7 @@ impl Rebuild {
         let run = build::start(&context, &projections, &options).await?;
         let board = Arc::new(Board::new());
         let engine = Engine::take(&context, options, Arc::clone(&board), run).await?;
-        let taken_over = Error::BeingBuilt { projection: projections[0] };
+        let taken_over = Error::BeingBuilt { projection: projections[0], paused: false };
         let engine = engine.ok_or(taken_over)?;
         let aside = (engine.directory(), engine.users());
         let task = Some(tokio::spawn(engine.carry_out()));

@@ -103,7 +103,7 @@ impl Progress {
         let spent = self.phases.iter().map(|(_, took)| *took).sum::<Duration>().as_secs_f64();
         match self.left {
             Some(left) => (spent / (spent + left.as_secs_f64()).max(0.001)).min(0.99),
-            // How much there is to catch up with cannot be told, but all else is done.
+            // It takes longer than it did before, but all else is done.
             None if self.phase == Phase::CatchUp => 0.99,
             None => 0.0,
         }
@@ -159,12 +159,14 @@ pub(crate) struct Pace {
     pub(crate) fold_per_scan: f64,
     /// Seconds of finishing per second of folding.
     pub(crate) finish_per_fold: f64,
+    /// Seconds of catching up, comparing and making indexes per second of folding.
+    pub(crate) catch_up_per_fold: f64,
 }
 
 impl Default for Pace {
     /// A guess, for as long as no run has come to its end.
     fn default() -> Self {
-        Self { fold_per_scan: 1.5, finish_per_fold: 0.6 }
+        Self { fold_per_scan: 1.5, finish_per_fold: 0.6, catch_up_per_fold: 0.8 }
     }
 }
 
@@ -355,8 +357,9 @@ impl Notes {
     /// proportion to it.
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     fn left(&self, done: u64, of: u64) -> Option<Duration> {
-        let [scan, fold, finish, _] = self.took().map(|took| took.as_secs_f64());
-        let Pace { fold_per_scan, finish_per_fold } = self.pace;
+        let [scan, fold, finish, catch_up] = self.took().map(|took| took.as_secs_f64());
+        let Pace { fold_per_scan, finish_per_fold, catch_up_per_fold } = self.pace;
+        let after_fold = finish_per_fold + catch_up_per_fold;
         let here = self.since.elapsed().as_secs_f64();
         let seconds = match self.phase {
             Phase::Scan => {
@@ -368,20 +371,22 @@ impl Notes {
                 let left = self.head.commit.saturating_sub(self.position.commit) as f64;
                 let left = here * left / came;
                 let fold = (scan + left) * fold_per_scan;
-                left + fold + fold * finish_per_fold
+                left + fold + fold * after_fold
             }
             Phase::Fold => {
                 let came = done.saturating_sub(self.folded_from) as f64;
                 if came < 1.0 {
                     return (scan > 0.0).then(|| {
-                        Duration::from_secs_f64(scan * fold_per_scan * (1.0 + finish_per_fold))
+                        Duration::from_secs_f64(scan * fold_per_scan * (1.0 + after_fold))
                     });
                 }
                 let left = here * of.saturating_sub(done) as f64 / came;
-                left + (fold + left) * finish_per_fold
+                left + (fold + left) * after_fold
             }
-            Phase::Finish => (fold * finish_per_fold - finish).max(0.0),
-            Phase::CatchUp => return None,
+            Phase::Finish => (fold * finish_per_fold - finish).max(0.0) + fold * catch_up_per_fold,
+            // How much comes meanwhile cannot be told, nor for what the server lets it wait.
+            Phase::CatchUp if catch_up >= fold * catch_up_per_fold => return None,
+            Phase::CatchUp => fold * catch_up_per_fold - catch_up,
             Phase::Ready | Phase::Done | Phase::GivenUp => 0.0,
         };
         Duration::try_from_secs_f64(seconds).ok()
@@ -398,7 +403,33 @@ pub(crate) fn peak_rss_bytes() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_is_told_by_how_long_it_took_before() {
+        let board = Board::new();
+        let pace = Pace { fold_per_scan: 1.0, finish_per_fold: 0.5, catch_up_per_fold: 2.0 };
+        board.keep_pace(pace);
+        board.enter(Phase::Fold);
+        board.fold_from(0, 4);
+        board.partitions_done.store(1, Ordering::Relaxed);
+        advance(Duration::from_secs(10)).await;
+        let left = |seconds| Some(Duration::from_secs(seconds));
+        // 30 s of folding, 20 s of finishing, and 80 s until it is live.
+        assert_eq!(board.progress().left, left(130));
+        advance(Duration::from_secs(30)).await;
+        board.enter(Phase::Finish);
+        advance(Duration::from_secs(15)).await;
+        assert_eq!(board.progress().left, left(85));
+        board.enter(Phase::CatchUp);
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(board.progress().left, left(20));
+        // Nobody knows how much longer than usual.
+        advance(Duration::from_secs(30)).await;
+        assert_eq!((board.progress().left, board.progress().done()), (None, 0.99));
+    }
 
     #[test]
     fn what_other_processes_did_counts_when_a_run_has_gone_on() {

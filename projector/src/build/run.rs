@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 pub(crate) use self::oversight::{
-    Unfinished, ended, give_up, resume, set_paused, take_out, unbuilt, unfinished,
+    Unfinished, ask_again, ended, give_up, set_paused, take_out, unbuilt, unfinished,
 };
 use super::options::RebuildOptions;
 use super::progress::Pace;
@@ -102,7 +102,7 @@ pub(crate) async fn begin(
         .bind(holder)
         .bind(i32::try_from(partitions).unwrap_or(i32::MAX))
         .bind(options.promote)
-        .bind(options.kept_threshold().map(|rows| i64::try_from(rows).unwrap_or(i64::MAX)))
+        .bind(kept_threshold(options))
         .fetch_one(&mut *transaction)
         .await?;
     sqlx::query(PART)
@@ -113,6 +113,10 @@ pub(crate) async fn begin(
         .await?;
     transaction.commit().await?;
     Ok(id)
+}
+
+fn kept_threshold(options: &RebuildOptions) -> Option<i64> {
+    options.kept_threshold().map(|rows| i64::try_from(rows).unwrap_or(i64::MAX))
 }
 
 /// Whether this build can carry out the run `id`: it knows all that is left to build, in the same
@@ -306,20 +310,30 @@ pub(crate) async fn enter(
     if entered.rows_affected() == 1 { Ok(()) } else { Err(Failure::Lost) }
 }
 
-/// When the run began, in microseconds, and how long things took in the latest run that came to
-/// its end.
+/// When the run began, in microseconds, and how long things took in the latest run of the same
+/// projections that came to its end.
 pub(crate) async fn begun_and_pace(
     connection: &mut PgConnection,
     id: i64,
 ) -> Result<(i64, Pace), Failure> {
     const BEGUN: &str = "select (extract(epoch from started_at) * 1000000)::bigint \
          from orderstore.builds where id = $1";
-    const PACE: &str = "select fold_ms::float8 / scan_ms, finish_ms::float8 / fold_ms \
-         from orderstore.builds where phase in ('ready', 'done') and scan_ms >= 1000 \
-         and fold_ms > 0 order by id desc limit 1";
+    const PACE: &str = "with of_each as (select build, array_agg(projection order by projection) \
+             as projections from orderstore.build_generations group by build) \
+         select b.fold_ms::float8 / b.scan_ms, b.finish_ms::float8 / b.fold_ms, \
+         b.catch_up_ms::float8 / b.fold_ms from orderstore.builds b \
+         join of_each it on it.build = b.id \
+         join of_each this on this.build = $1 and this.projections = it.projections \
+         where b.phase in ('ready', 'done') and b.scan_ms >= 1000 and b.fold_ms > 0 \
+         order by b.id desc limit 1";
     let begun = sqlx::query_scalar(BEGUN).bind(id).fetch_one(&mut *connection).await?;
-    let pace: Option<(f64, f64)> = sqlx::query_as(PACE).fetch_optional(connection).await?;
-    let pace = pace.map(|(fold_per_scan, finish_per_fold)| Pace { fold_per_scan, finish_per_fold });
+    let pace: Option<(f64, f64, f64)> =
+        sqlx::query_as(PACE).bind(id).fetch_optional(connection).await?;
+    let pace = pace.map(|(fold_per_scan, finish_per_fold, catch_up_per_fold)| Pace {
+        fold_per_scan,
+        finish_per_fold,
+        catch_up_per_fold,
+    });
     Ok((begun, pace.unwrap_or_default()))
 }
 

@@ -1,6 +1,9 @@
 //! Beginning a run, going on with one that was left behind, and finding those.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
+use tokio::time::sleep;
 
 use super::options::RebuildOptions;
 use super::run::{self, Unfinished};
@@ -13,6 +16,9 @@ use crate::{Error, ProjectionName, database, generation};
 
 /// Held while runs are begun, so that two processes do not begin the same. A number of ours.
 const BEGINNING: i64 = 0x6f72_6465_7262_6c64;
+
+/// How often it is listened for a sign of life of somebody who may have died.
+const LISTEN_AGAIN: Duration = Duration::from_millis(50);
 
 /// Bytes of an event, about, for guessing how long the log is.
 const EVENT_BYTES: u64 = 900;
@@ -31,7 +37,7 @@ pub(crate) async fn start(
     let mut connection = database::connect(&context.address).await?;
     database::exclude_others(&mut connection, BEGINNING).await?;
     let patience = context.options.take_over_after;
-    let unfinished = run::unfinished(&mut connection, patience).await?;
+    let unfinished = certainly_unfinished(&mut connection, projections, patience).await?;
     for &projection in projections {
         // Who works at what a dead run has filled is in nobody's way.
         let in_a_run = unfinished.iter().any(|run| run.is_of(projection));
@@ -42,7 +48,7 @@ pub(crate) async fn start(
     if let Some(alive) = concerned.iter().find(|run| run.alive) {
         let built = projections.iter().find(|&&name| alive.is_of(name));
         let projection = built.copied().unwrap_or(ProjectionName::Orders);
-        return Err(Error::BeingBuilt { projection });
+        return Err(Error::BeingBuilt { projection, paused: alive.paused });
     }
     if !options.restart
         && let [left] = concerned[..]
@@ -52,7 +58,7 @@ pub(crate) async fn start(
         && run::is_ours(&mut connection, left.id, &context.options).await?
     {
         tracing::info!(run = left.id, "going on with a rebuild that was left half done");
-        run::resume(&mut connection, left.id).await?;
+        run::ask_again(&mut connection, left.id, options).await?;
         return Ok(left.id);
     }
     for left in &concerned {
@@ -61,6 +67,28 @@ pub(crate) async fn start(
         }
     }
     Ok(begin(&mut connection, context, projections, options).await?)
+}
+
+/// The runs that are not at their end. Whoever carries out one of `projections` has shown a sign of
+/// life just now, or not for `patience`: what was killed a moment ago is not said to be going on.
+async fn certainly_unfinished(
+    connection: &mut PgConnection,
+    projections: &[ProjectionName],
+    patience: Duration,
+) -> sqlx::Result<Vec<Unfinished>> {
+    let before = run::unfinished(connection, patience).await?;
+    let is_silent = |now: &Unfinished| {
+        let is_concerned = projections.iter().any(|&name| now.is_of(name));
+        let was_seen = |it: &Unfinished| it.id == now.id && it.seen == now.seen;
+        now.alive && is_concerned && before.iter().any(was_seen)
+    };
+    loop {
+        let now = run::unfinished(connection, patience).await?;
+        if !now.iter().any(is_silent) {
+            return Ok(now);
+        }
+        sleep(LISTEN_AGAIN).await;
+    }
 }
 
 /// Whether a new generation of `projection` may be begun.
@@ -77,7 +105,7 @@ async fn check(
     }
     let patience = context.options.take_over_after;
     if !in_a_run && generation::is_being_built(connection, projection, patience).await? {
-        return Err(Error::BeingBuilt { projection });
+        return Err(Error::BeingBuilt { projection, paused: false });
     }
     Ok(())
 }

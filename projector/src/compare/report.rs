@@ -1,6 +1,6 @@
 //! What a comparison has to say, for machines and for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -138,11 +138,25 @@ pub struct Explanation {
 }
 
 impl Comparison {
-    /// How many rows differ, those of green that do not add up included.
+    /// How many rows differ, those of green that do not add up included. A table or a column that
+    /// only one of the two has, although they are of the same version, counts as one.
     pub fn differing(&self) -> u64 {
         let sums = self.sums.iter().filter(|sums| sums.generation == self.green.generation);
         let tables = self.tables.iter().chain(sums.flat_map(|sums| &sums.tables));
-        tables.map(TableComparison::differing).sum()
+        tables.map(TableComparison::differing).sum::<u64>() + self.lacking().len() as u64
+    }
+
+    /// The tables and columns that only one of the two has, although they are of the same version:
+    /// somebody has meddled with one of them.
+    pub(crate) fn lacking(&self) -> BTreeSet<String> {
+        if self.blue.version != self.green.version {
+            return BTreeSet::new();
+        }
+        let columns = self.tables.iter().flat_map(|it| {
+            let columns = it.new_columns.iter().chain(&it.dropped_columns);
+            columns.map(move |column| format!("{}.{column}", it.table))
+        });
+        self.tables_left_out.iter().cloned().chain(columns).collect()
     }
 
     /// How many rows differ, or may: a stream that could not be compared counts as one.

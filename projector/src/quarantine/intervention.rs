@@ -253,7 +253,7 @@ impl Intervention<'_> {
     ) -> Result<Vec<GenerationId>, Stop> {
         let (stream, revision) = (self.stream, skip.revision);
         if places::is_being_filled(&mut *connection, P::NAME).await? {
-            return Err(Stop::Refusal(Error::BeingBuilt { projection: P::NAME }));
+            return Err(Stop::Refusal(Error::BeingBuilt { projection: P::NAME, paused: false }));
         }
         let past = places::with_event::<P>(&mut *connection, stream, revision, places).await?;
         if past.iter().any(|place| place.live) {

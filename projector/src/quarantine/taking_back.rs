@@ -59,7 +59,7 @@ impl<'a> With for Unskip<'a> {
             let mut transaction = bookkeeping::durable(&mut connection).await?;
             bookkeeping::intervene(&mut transaction, projection).await?;
             if places::is_being_filled(&mut transaction, projection).await? {
-                return Err(Stop::Refusal(Error::BeingBuilt { projection }));
+                return Err(Stop::Refusal(Error::BeingBuilt { projection, paused: false }));
             }
             let forgotten: Vec<i64> = sqlx::query_scalar(FORGET)
                 .bind(projection.as_str())

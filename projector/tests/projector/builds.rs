@@ -275,6 +275,51 @@ async fn a_paused_rebuild_stands_still_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_rebuild_that_is_asked_for_again_ends_as_is_wanted_now() {
+    let world = World::open().await;
+    history(&world, 11).await;
+    let folder = TempDir::new().unwrap();
+    let waits = || RebuildOptions { promote: false, ..tiny(&folder) };
+    for (before, now) in [(tiny(&folder), waits()), (waits(), tiny(&folder))] {
+        let promote = now.promote;
+        left_behind(&world, before).await;
+        let left = world.number("select max(id) from orderstore.builds").await;
+        let done = rebuild(&world, now).await;
+        assert_eq!((done.progress.run, done.promoted), (left, promote), "{done:?}");
+    }
+    // Rows that differ were to be taken as they are, and are not any more.
+    let any = RebuildOptions { compare: false, ..tiny(&folder) };
+    left_behind(&world, any).await;
+    let meddled = "update read_model.payments set updated_at = now()";
+    world.execute(meddled).await;
+    let done = rebuild(&world, tiny(&folder)).await;
+    assert!(!done.promoted, "{done:?}");
+}
+
+#[tokio::test]
+async fn what_was_killed_a_moment_ago_is_waited_for_and_not_said_to_be_going_on() {
+    let world = World::open().await;
+    let live = history(&world, 12).await;
+    let folder = TempDir::new().unwrap();
+    left_behind(&world, tiny(&folder)).await;
+    let killed = "update orderstore.builds \
+         set holder = gen_random_uuid(), updated_at = clock_timestamp()";
+    world.execute(killed).await;
+    let done = rebuild(&world, tiny(&folder)).await;
+    assert!(done.promoted, "{done:?}");
+    assert_eq!(world.number("select count(*) from orderstore.builds").await, 1);
+    assert_eq!(world.dump().await, live);
+}
+
+/// A rebuild whose process has gone.
+async fn left_behind(world: &World, options: RebuildOptions) {
+    start(world, options).await.unwrap().stop().await;
+    let unfinished = "select count(*) from orderstore.builds \
+         where phase not in ('ready', 'done', 'given-up')";
+    assert_eq!(world.number(unfinished).await, 1, "it was not stopped in time");
+}
+
+#[tokio::test]
 async fn of_two_who_carry_out_the_same_rebuild_one_stands_down() {
     let world = World::open().await;
     let live = history(&world, 7).await;

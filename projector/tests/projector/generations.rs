@@ -234,7 +234,7 @@ async fn what_another_process_is_building_is_not_built_twice() {
         .await;
     let rebuild =
         Rebuild::start(&world.url, world.journal.clone(), &[ORDERS], World::options()).await;
-    assert!(matches!(rebuild, Err(Error::BeingBuilt { projection: ORDERS })), "{rebuild:?}");
+    assert!(matches!(rebuild, Err(Error::BeingBuilt { projection: ORDERS, .. })), "{rebuild:?}");
 }
 
 #[tokio::test]

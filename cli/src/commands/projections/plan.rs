@@ -72,7 +72,7 @@ fn say_plan(plan: &Planned) {
     }
     say("");
     let mut table = facts();
-    let events = plan.events.map_or_else(String::new, |events| format!("{events} events, "));
+    let events = plan.events.map_or_else(String::new, |events| format!("about {events} events, "));
     let log = format!("{events}about {}, up to {}", bytes(plan.event_bytes), plan.head);
     table.add_row(["Reads", &log]);
     let room = format!("{} beside the live tables", bytes(plan.database_bytes));

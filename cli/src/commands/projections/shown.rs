@@ -121,6 +121,10 @@ fn in_words(progress: &Progress) -> String {
         Phase::GivenUp => "given up",
     };
     let mut words = vec![what.to_owned()];
+    // First, so that a narrow terminal has it.
+    if let Some(left) = progress.left {
+        words.push(format!("{} left", duration(left)));
+    }
     words.push(format!("{} events, {:.0}/s", events(progress), progress.rate()));
     if progress.partitions > 0 && progress.phase == Phase::Fold {
         words.push(format!("{} of {} parts", progress.partitions_done, progress.partitions));
@@ -130,9 +134,6 @@ fn in_words(progress: &Progress) -> String {
     } else if progress.duty < 0.99 {
         let duty = progress.duty * 100.0;
         words.push(format!("slowed down to {duty:.0} % for live projections"));
-    }
-    if let Some(left) = progress.left {
-        words.push(format!("{} left", duration(left)));
     }
     words.join(", ")
 }

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 
+use super::kept_threshold;
+use crate::build::RebuildOptions;
 use crate::failure::Failure;
 use crate::{ProjectionName, bookkeeping};
 
@@ -14,6 +17,8 @@ pub(crate) struct Unfinished {
     pub(crate) id: i64,
     /// Whether its holder has shown a sign of life.
     pub(crate) alive: bool,
+    /// When it last did.
+    pub(crate) seen: DateTime<Utc>,
     /// The projections that are left to build.
     pub(crate) projections: Vec<String>,
     /// All that it builds or has built.
@@ -37,7 +42,7 @@ pub(crate) async fn unfinished(
     connection: &mut PgConnection,
     patience: Duration,
 ) -> sqlx::Result<Vec<Unfinished>> {
-    const UNFINISHED: &str = "select b.id, b.phase = 'ready' as ready, b.paused, \
+    const UNFINISHED: &str = "select b.id, b.phase = 'ready' as ready, b.paused, b.updated_at as seen, \
          b.holder is not null \
          and b.updated_at >= clock_timestamp() - make_interval(secs => $1) as alive, \
          (select coalesce(array_agg(g.projection), '{}') from orderstore.build_generations g \
@@ -76,10 +81,23 @@ pub(crate) async fn ended(
     sqlx::query_as(ENDED).bind(ids).fetch_all(connection).await
 }
 
-/// Ends the pause of the run `id`.
-pub(crate) async fn resume(connection: &mut PgConnection, id: i64) -> sqlx::Result<()> {
-    const RESUME: &str = "update orderstore.builds set paused = false where id = $1";
-    sqlx::query(RESUME).bind(id).execute(connection).await.map(drop)
+/// Lets the run `id`, which nobody carries out, go on as whoever asks for it again wants it: neither
+/// its pause counts any more, nor what was to become of its generations.
+pub(crate) async fn ask_again(
+    connection: &mut PgConnection,
+    id: i64,
+    options: &RebuildOptions,
+) -> Result<(), Failure> {
+    const ASK: &str = "update orderstore.builds set paused = false, promote = $2, threshold = $3 \
+         where id = $1";
+    let mut transaction = bookkeeping::durable(connection).await?;
+    sqlx::query(ASK)
+        .bind(id)
+        .bind(options.promote)
+        .bind(kept_threshold(options))
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Sets or ends the pause of all runs of `projections` (of all runs, if there are none). The
