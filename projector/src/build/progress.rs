@@ -424,7 +424,7 @@ mod tests {
         advance(Duration::from_secs(15)).await;
         assert_eq!(board.progress().left, left(85));
         board.enter(Phase::CatchUp);
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_mins(1)).await;
         assert_eq!(board.progress().left, left(20));
         // Nobody knows how much longer than usual.
         advance(Duration::from_secs(30)).await;
