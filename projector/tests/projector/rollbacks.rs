@@ -267,7 +267,7 @@ async fn a_generation_that_was_there_before_its_views_were_noted_can_be_rolled_b
         "drop view read_model.order_timeline",
         "alter table orders_g1.order_timeline rename to order_story",
         "create view read_model.order_story as select * from orders_g1.order_story",
-        "update orderstore.projections set views = null \
+        "update orderstore.projections set views = null, version = version - 1 \
          where name = 'orders' and generation = 1",
     ] {
         world.execute(statement).await;
