@@ -58,7 +58,7 @@ pub(crate) async fn start(
         && run::is_ours(&mut connection, left.id, &context.options).await?
     {
         tracing::info!(run = left.id, "going on with a rebuild that was left half done");
-        run::ask_again(&mut connection, left.id, options).await?;
+        run::ask_again(&mut connection, left.id, options, patience).await?;
         return Ok(left.id);
     }
     for left in &concerned {

@@ -329,7 +329,7 @@ async fn of_two_who_carry_out_the_same_rebuild_one_stands_down() {
     eventually("paused", || async { first.progress() }, |it| it.paused || it.phase == Phase::Done)
         .await;
     let second = start(&world, tiny(&folder)).await;
-    assert!(matches!(second, Err(Error::BeingBuilt { .. })), "{second:?}");
+    assert!(matches!(second, Err(Error::BeingBuilt { paused: true, .. })), "{second:?}");
     // The first one looks dead, and is not.
     let elsewhere = TempDir::new().unwrap();
     world

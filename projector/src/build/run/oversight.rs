@@ -81,20 +81,24 @@ pub(crate) async fn ended(
     sqlx::query_as(ENDED).bind(ids).fetch_all(connection).await
 }
 
-/// Lets the run `id`, which nobody carries out, go on as whoever asks for it again wants it: neither
-/// its pause counts any more, nor what was to become of its generations.
+/// Lets the run `id` go on as whoever asks for it again wants it: neither its pause counts any more,
+/// nor what was to become of its generations. Nothing changes if somebody carries it out by now, who
+/// has shown a sign of life within `patience`.
 pub(crate) async fn ask_again(
     connection: &mut PgConnection,
     id: i64,
     options: &RebuildOptions,
+    patience: Duration,
 ) -> Result<(), Failure> {
     const ASK: &str = "update orderstore.builds set paused = false, promote = $2, threshold = $3 \
-         where id = $1";
+         where id = $1 and (holder is null \
+         or updated_at < clock_timestamp() - make_interval(secs => $4))";
     let mut transaction = bookkeeping::durable(connection).await?;
     sqlx::query(ASK)
         .bind(id)
         .bind(options.promote)
         .bind(kept_threshold(options))
+        .bind(patience.as_secs_f64())
         .execute(&mut *transaction)
         .await?;
     Ok(transaction.commit().await?)
